@@ -1,0 +1,25 @@
+# What every target of this house is compiled with, and how a room (a library) is declared.
+
+add_library(house INTERFACE)
+target_include_directories(house INTERFACE ${PROJECT_SOURCE_DIR})
+target_compile_options(house INTERFACE -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Wnon-virtual-dtor -Werror
+                       -fno-omit-frame-pointer)
+# Bugs are crashes, in release too: assert stays on.
+string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_RELEASE "${CMAKE_CXX_FLAGS_RELEASE}")
+string(REPLACE "-DNDEBUG" "" CMAKE_CXX_FLAGS_RELWITHDEBINFO "${CMAKE_CXX_FLAGS_RELWITHDEBINFO}")
+if(SLUICE_SANITIZE)
+  target_compile_options(house INTERFACE -fsanitize=${SLUICE_SANITIZE} -fno-sanitize-recover=all)
+  target_link_options(house INTERFACE -fsanitize=${SLUICE_SANITIZE})
+endif()
+
+# room(<name> <libraries it may use>...): the library of all .cc files in the current folder.
+function(room name)
+  file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
+  if(sources)
+    add_library(${name} STATIC ${sources})
+    target_link_libraries(${name} PUBLIC house ${ARGN})
+  else()
+    add_library(${name} INTERFACE)
+    target_link_libraries(${name} INTERFACE house ${ARGN})
+  endif()
+endfunction()

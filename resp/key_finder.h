@@ -1,0 +1,25 @@
+// Which arguments of a request are keys. Source: redis.io "Command key specifications"; checked against a server's
+// COMMAND GETKEYS for every command (tests/key_finder_test.cc, tests/e2e).
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <span>
+#include <string_view>
+#include <vector>
+
+#include "resp/command_table.h"
+
+namespace resp {
+
+/// Index (into `arguments`) of the first key, the one that decides the slot; nullopt when the request has none.
+/// Constant time for commands whose first specification is an index (nearly all). Allocates nothing.
+[[nodiscard]] std::optional<std::size_t> find_first_key(const Command& command,
+                                                        std::span<const std::string_view> arguments);
+
+/// Appends the indices of all keys, in the order COMMAND GETKEYS gives them (ascending per specification). False when
+/// the arguments do not fit the command (COMMAND GETKEYS answers "Invalid arguments specified for command").
+bool find_keys(const Command& command, std::span<const std::string_view> arguments, std::vector<std::size_t>& out);
+
+}  // namespace resp

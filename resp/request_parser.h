@@ -1,0 +1,59 @@
+// A client's request, recognised in place: RESP arrays of bulk strings and inline commands.
+//
+// The parser owns nothing but a few counters; the bytes belong to the caller. It can be stopped after any byte and
+// resumed when more have come, and any split of the input gives the same requests as the whole. Hostile input costs
+// O(bytes): no byte is looked at more than a constant number of times, however it is cut.
+//
+// Limits and error texts are Redis's own (networking.c of Redis 7.2 / Valkey 8, proto-max-bulk-len).
+// Thread: any, one at a time. No allocation per request once a Request has grown to its use.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace resp {
+
+/// One request, as views into the bytes given to RequestParser::parse (or into `unquoted`). Valid while those bytes
+/// stay in place and until the next parse into the same object. Meant to be one per worker, used again and again.
+struct Request {
+  std::string_view bytes;                    ///< the request as received, terminator included
+  std::vector<std::string_view> arguments;   ///< the command's name first; empty for an empty line or "*0"
+  bool is_inline = false;                    ///< `bytes` is not a RESP array: send the arguments, not the bytes
+  std::string unquoted;                      ///< backing store of inline arguments (quotes and escapes resolved)
+};
+
+/// Bounds of one request, in bytes and counts. Beyond them the parser answers with Redis's error.
+struct RequestLimits {
+  std::uint64_t max_bulk_bytes = 512ULL << 20;   ///< one argument (Redis: proto-max-bulk-len)
+  std::uint64_t max_arguments = 0x7fffffff;      ///< one array (Redis: INT_MAX)
+  std::uint64_t max_request_bytes = 512ULL << 20;///< the whole request
+  std::uint32_t max_inline_bytes = 64U << 10;    ///< one inline line or one header line (Redis: PROTO_INLINE_MAX_SIZE)
+};
+
+enum class ParseStatus : std::uint8_t {
+  kIncomplete,  ///< every byte was taken note of; call again with the same bytes and more behind them
+  kComplete,    ///< `out` holds a request; its bytes.size() bytes are used up
+  kError,       ///< the client broke the protocol: answer error() and close. The parser must not be used again.
+};
+
+class RequestParser {
+ public:
+  /// `input` begins with the first byte of a request: the same bytes as at the last call when that was incomplete
+  /// (they may have moved), with more behind them. `limits` must be the same at each call.
+  [[nodiscard]] ParseStatus parse(std::string_view input, const RequestLimits& limits, Request& out);
+
+  /// After kError: the text behind "-ERR ", without CRLF. Static storage or member storage, at most 64 bytes.
+  [[nodiscard]] std::string_view error() const;
+
+  /// True when no byte of an unfinished request has been seen.
+  [[nodiscard]] bool idle() const;
+
+  /// A lower bound (in bytes, from the request's first byte) of how much the unfinished request will need before
+  /// parse can make progress; 0 when unknown. Lets the caller grow its buffer once instead of by doubling.
+  [[nodiscard]] std::uint64_t bytes_wanted() const;
+};
+
+}  // namespace resp
