@@ -1,0 +1,50 @@
+#include "uring/chunk.h"
+
+#include <algorithm>
+#include <limits>
+#include <new>
+
+namespace uring {
+
+ChunkPool::ChunkPool(std::uint32_t chunk_bytes, std::size_t kept_bytes)
+    : chunk_bytes_(chunk_bytes), max_free_(kept_bytes / chunk_bytes) {}
+
+ChunkPool::~ChunkPool() {
+  while (free_ != nullptr) {
+    Chunk* chunk = free_;
+    free_ = chunk->next;
+    ::operator delete(chunk);
+  }
+}
+
+Chunk* ChunkPool::take(std::size_t bytes) {
+  Chunk* chunk = nullptr;
+  if (bytes <= chunk_bytes_ && free_ != nullptr) {
+    chunk = free_;
+    free_ = chunk->next;
+    --free_count_;
+    chunk->next = nullptr;
+    chunk->size = 0;
+  } else {
+    const std::size_t capacity = std::max<std::size_t>(bytes, chunk_bytes_);
+    assert(capacity <= std::numeric_limits<std::uint32_t>::max());
+    chunk = new (::operator new(sizeof(Chunk) + capacity)) Chunk;
+    chunk->capacity = static_cast<std::uint32_t>(capacity);
+  }
+  chunk->references = 1;
+  bytes_in_use_ += chunk->capacity;
+  return chunk;
+}
+
+void ChunkPool::recycle(Chunk* chunk) {
+  bytes_in_use_ -= chunk->capacity;
+  if (chunk->capacity != chunk_bytes_ || free_count_ >= max_free_) {
+    ::operator delete(chunk);
+    return;
+  }
+  chunk->next = free_;
+  free_ = chunk;
+  ++free_count_;
+}
+
+}  // namespace uring

@@ -1,0 +1,60 @@
+// Counted blocks of memory that outgoing bytes are gathered in, and the pool they come from.
+// Thread: one; the counts are plain integers.
+#pragma once
+
+#include <cassert>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string_view>
+#include <vector>
+
+namespace uring {
+
+/// `size` bytes written so far, never more than `capacity`; the bytes never move. Whoever keeps a pointer holds a reference.
+struct Chunk {
+  Chunk* next = nullptr;  ///< in the one SendQueue or free list it is part of
+  std::uint32_t capacity = 0;
+  std::uint32_t size = 0;
+  std::uint32_t references = 0;
+
+  [[nodiscard]] char* data() { return reinterpret_cast<char*>(this + 1); }
+  [[nodiscard]] std::uint32_t room() const { return capacity - size; }
+  void append(std::string_view bytes) {
+    assert(bytes.size() <= room());
+    std::memcpy(data() + size, bytes.data(), bytes.size());
+    size += static_cast<std::uint32_t>(bytes.size());
+  }
+};
+
+/// Chunks of one usual capacity, kept for reuse (last used first, while it is still in the cache); larger ones are made
+/// to measure and freed at once.
+class ChunkPool {
+ public:
+  /// `kept_bytes`: free chunks beyond that go back to the allocator.
+  ChunkPool(std::uint32_t chunk_bytes, std::size_t kept_bytes);
+  ~ChunkPool();
+  ChunkPool(const ChunkPool&) = delete;
+  ChunkPool& operator=(const ChunkPool&) = delete;
+
+  /// A chunk with one reference and room for at least `bytes`.
+  [[nodiscard]] Chunk* take(std::size_t bytes);
+  void release(Chunk* chunk) {
+    assert(chunk->references > 0);
+    if (--chunk->references == 0) recycle(chunk);
+  }
+
+  /// Bytes of all chunks in use (references held), capacity counted.
+  [[nodiscard]] std::size_t bytes_in_use() const { return bytes_in_use_; }
+
+ private:
+  void recycle(Chunk* chunk);
+
+  std::uint32_t chunk_bytes_;
+  std::size_t max_free_;
+  std::size_t free_count_ = 0;
+  Chunk* free_ = nullptr;
+  std::size_t bytes_in_use_ = 0;
+};
+
+}  // namespace uring

@@ -1,0 +1,121 @@
+#include "uring/ring.h"
+
+#include <cerrno>
+#include <memory>
+
+namespace uring {
+
+Ring::~Ring() {
+  if (open_) io_uring_queue_exit(&ring_);
+}
+
+std::error_code Ring::open(unsigned entries) {
+  io_uring_params params{};
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
+                 IORING_SETUP_CLAMP;
+  params.cq_entries = entries * 4;
+  if (const int result = io_uring_queue_init_params(entries, &ring_, &params); result < 0) {
+    return {-result, std::system_category()};
+  }
+  open_ = true;
+  // Saves a file lookup per io_uring_enter; where it fails, everything still works.
+  static_cast<void>(io_uring_register_ring_fd(&ring_));
+  return {};
+}
+
+io_uring_sqe* Ring::next_sqe() {
+  io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
+  while (sqe == nullptr) {
+    const int submitted = io_uring_submit(&ring_);
+    // -EBUSY: the completion queue overflowed; making room means delivering, which must not happen inside a handler.
+    // The kernel keeps overflowed completions, so submitting again succeeds once it has flushed them.
+    assert(submitted >= 0 || submitted == -EBUSY || submitted == -EAGAIN || submitted == -EINTR);
+    sqe = io_uring_get_sqe(&ring_);
+  }
+  return sqe;
+}
+
+void Ring::seal(Operation& operation, io_uring_sqe* sqe) {
+  assert(!operation.in_flight_);
+  operation.in_flight_ = true;
+  if (faults_ != nullptr) [[unlikely]] {
+    if (const auto result = faults_->on_prepare(*sqe)) {
+      io_uring_prep_nop(sqe);
+      io_uring_sqe_set_data(sqe, nullptr);
+      injected_.push_back({&operation, {*result, 0}});
+      return;
+    }
+  }
+  io_uring_sqe_set_data(sqe, &operation);
+}
+
+msghdr* Ring::gather_message(unsigned count) {
+  assert(count <= kMaxIovecs);
+  if (messages_used_ == messages_.size()) messages_.push_back(std::make_unique<Message>());
+  Message& message = *messages_[messages_used_++];
+  message.header = {};
+  message.header.msg_iov = message.pieces.data();
+  message.header.msg_iovlen = count;
+  return &message.header;
+}
+
+bool Ring::turn(std::chrono::nanoseconds timeout, std::error_code& error) {
+  ++counters_.turns;
+  counters_.submissions += io_uring_sq_ready(&ring_);
+  int result = 0;
+  if (timeout.count() < 0) {
+    result = io_uring_submit_and_wait(&ring_, 1);
+  } else {
+    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
+    __kernel_timespec limit{};
+    limit.tv_sec = seconds.count();
+    limit.tv_nsec = (timeout - seconds).count();
+    io_uring_cqe* first = nullptr;
+    result = io_uring_submit_and_wait_timeout(&ring_, &first, 1, &limit, nullptr);
+  }
+  messages_used_ = 0;
+  if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
+    error = {-result, std::system_category()};
+    return false;
+  }
+  if (faults_ == nullptr) {
+    deliver();
+  } else {
+    deliver_with_faults();
+  }
+  return true;
+}
+
+void Ring::deliver() {
+  unsigned head = 0;
+  unsigned count = 0;
+  io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    ++count;
+    if (auto* operation = static_cast<Operation*>(io_uring_cqe_get_data(cqe))) {
+      operation->complete({cqe->res, cqe->flags});
+    }
+  }
+  io_uring_cq_advance(&ring_, count);
+  counters_.completions += count;
+}
+
+void Ring::deliver_with_faults() {
+  std::vector<PendingCompletion> batch;
+  batch.swap(injected_);
+  unsigned head = 0;
+  unsigned count = 0;
+  io_uring_cqe* cqe = nullptr;
+  io_uring_for_each_cqe(&ring_, head, cqe) {
+    ++count;
+    if (auto* operation = static_cast<Operation*>(io_uring_cqe_get_data(cqe))) {
+      batch.push_back({operation, {cqe->res, cqe->flags}});
+    }
+  }
+  io_uring_cq_advance(&ring_, count);
+  counters_.completions += count;
+  faults_->on_batch(batch);
+  for (const PendingCompletion& pending : batch) pending.operation->complete(pending.completion);
+}
+
+}  // namespace uring

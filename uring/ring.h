@@ -1,0 +1,91 @@
+// One io_uring, owned by one thread: SQEs out, completions in. Set up with SINGLE_ISSUER and DEFER_TASKRUN, so that
+// completion work runs only inside wait(), and with its own file descriptor registered.
+//
+// A turn is: wait() submits what was prepared and sleeps; then every completion is delivered to its operation.
+// Thread: the one that called open(), for everything but fd().
+#pragma once
+
+#include <liburing.h>
+
+#include <array>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <system_error>
+#include <vector>
+
+#include "uring/faults.h"
+#include "uring/operation.h"
+
+namespace uring {
+
+/// Counters of one ring, since start.
+struct RingCounters {
+  std::uint64_t turns = 0;        ///< calls of wait()
+  std::uint64_t submissions = 0;  ///< SQEs
+  std::uint64_t completions = 0;  ///< CQEs
+};
+
+class Ring {
+ public:
+  Ring() = default;
+  ~Ring();
+  Ring(const Ring&) = delete;
+  Ring& operator=(const Ring&) = delete;
+
+  /// `entries`: SQEs that one turn can hold before an early submit; the completion queue is 4 times that.
+  [[nodiscard]] std::error_code open(unsigned entries);
+
+  /// An SQE whose completions go to `operation`, which must not be in flight. Never fails: a full submission queue is
+  /// submitted at once. The caller fills the rest with io_uring_prep_*() before calling prepare() again, then seals it.
+  template <typename Prepare>
+  void start(Operation& operation, Prepare&& prepare) {
+    io_uring_sqe* sqe = next_sqe();
+    prepare(sqe);
+    seal(operation, sqe);
+  }
+
+  /// An SQE nobody waits for (a cancel, a message); its own completion is dropped.
+  template <typename Prepare>
+  void start_unwatched(Prepare&& prepare) {
+    io_uring_sqe* sqe = next_sqe();
+    prepare(sqe);
+    io_uring_sqe_set_data(sqe, nullptr);
+  }
+
+  /// A msghdr with room for `count` iovecs that stays in place until the next wait() has submitted it; the kernel keeps
+  /// no reference after that (IORING_FEAT_SUBMIT_STABLE).
+  static constexpr unsigned kMaxIovecs = 64;  // one send gathers at most this many pieces; the rest goes next turn
+  [[nodiscard]] msghdr* gather_message(unsigned count);
+
+  /// Submits, then waits until a completion is there or `timeout` has passed (negative: no timeout), then delivers all
+  /// completions. False only when the ring itself failed (errno in `error`).
+  [[nodiscard]] bool turn(std::chrono::nanoseconds timeout, std::error_code& error);
+
+  [[nodiscard]] int fd() const { return ring_.ring_fd; }
+  [[nodiscard]] io_uring* native() { return &ring_; }
+  [[nodiscard]] const RingCounters& counters() const { return counters_; }
+
+  void set_faults(Faults* faults) { faults_ = faults; }
+
+ private:
+  struct Message {
+    msghdr header;
+    std::array<iovec, kMaxIovecs> pieces;
+  };
+
+  [[nodiscard]] io_uring_sqe* next_sqe();
+  void seal(Operation& operation, io_uring_sqe* sqe);
+  void deliver();
+  void deliver_with_faults();
+
+  io_uring ring_{};
+  bool open_ = false;
+  RingCounters counters_;
+  std::vector<std::unique_ptr<Message>> messages_;  // scratch of one turn, reused
+  std::size_t messages_used_ = 0;
+  Faults* faults_ = nullptr;
+  std::vector<PendingCompletion> injected_;
+};
+
+}  // namespace uring

@@ -1,0 +1,156 @@
+#include "uring/stream.h"
+
+#include <sys/socket.h>
+
+#include <algorithm>
+#include <cerrno>
+
+#include "uring/abi.h"
+
+namespace uring {
+
+Stream::Stream(StreamRoom& room, StreamHandler& handler)
+    : room_(room),
+      handler_(handler),
+      receive_(Operation::bound<&Stream::on_receive>(this)),
+      send_(Operation::bound<&Stream::on_send>(this)),
+      close_(Operation::bound<&Stream::on_close>(this)) {}
+
+Stream::~Stream() {
+  assert(is_closed());
+  queue_.clear(room_.chunks);
+}
+
+void Stream::open(int fd) {
+  assert(is_closed() && fd >= 0);
+  fd_ = fd;
+  state_ = State::kOpen;
+  ended_ = paused_ = starved_ = false;
+  receive();
+}
+
+void Stream::receive() {
+  if (receive_.in_flight() || paused_ || state_ != State::kOpen || ended_) return;
+  starved_ = false;
+  room_.ring.start(receive_, [this](io_uring_sqe* sqe) {
+    io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
+    sqe->flags |= IOSQE_BUFFER_SELECT;
+    sqe->buf_group = room_.buffers.group();
+  });
+}
+
+void Stream::on_receive(Completion completion) {
+  if (completion.result > 0) {
+    ++room_.receives;
+    room_.bytes_received += static_cast<std::uint64_t>(completion.result);
+    Lease lease = room_.buffers.lease(completion);
+    if (state_ == State::kOpen) handler_.on_received(std::move(lease));
+    if (paused_) cancel_receive();
+  } else if (completion.result == -ENOBUFS) {
+    starved_ = true;
+  } else if (completion.result != -ECANCELED && completion.result != -EINTR) {
+    end(-completion.result);
+  }
+  if (completion.more()) return;
+  if (state_ == State::kClosing) {
+    join();
+  } else if (!starved_) {
+    receive();
+  }
+}
+
+void Stream::end(int error) {
+  if (ended_ || state_ == State::kClosing) return;
+  ended_ = true;
+  // While draining, the end of the input is no news: what is queued still goes out.
+  if (state_ == State::kOpen || error != 0) handler_.on_ended(error);
+}
+
+void Stream::pause() {
+  if (paused_) return;
+  paused_ = true;
+  cancel_receive();
+}
+
+void Stream::resume() {
+  if (!paused_) return;
+  paused_ = false;
+  receive();
+}
+
+void Stream::rearm() {
+  if (starved_) receive();
+}
+
+void Stream::cancel_receive() {
+  if (!receive_.in_flight()) return;
+  room_.ring.start_unwatched([this](io_uring_sqe* sqe) {
+    if (room_.cancel_by_opcode) {
+      io_uring_prep_cancel_fd(sqe, fd_, IORING_ASYNC_CANCEL_FD | abi::kCancelOp);
+      sqe->len = IORING_OP_RECV;
+    } else {
+      // By descriptor alone the send would be cancelled too.
+      io_uring_prep_cancel(sqe, &receive_, 0);
+    }
+  });
+}
+
+void Stream::flush() {
+  if (!is_open() || send_.in_flight() || queue_.bytes() == 0) return;
+  ++room_.sends;
+  iovec pieces[Ring::kMaxIovecs];
+  const unsigned count = queue_.gather(pieces);
+  room_.ring.start(send_, [&](io_uring_sqe* sqe) {
+    // MSG_WAITALL: the kernel goes on after a short send by itself, without a turn in between.
+    if (count == 1) {
+      io_uring_prep_send(sqe, fd_, pieces[0].iov_base, pieces[0].iov_len, MSG_NOSIGNAL | MSG_WAITALL);
+      return;
+    }
+    msghdr* message = room_.ring.gather_message(count);
+    std::copy_n(pieces, count, message->msg_iov);
+    io_uring_prep_sendmsg(sqe, fd_, message, MSG_NOSIGNAL | MSG_WAITALL);
+  });
+}
+
+void Stream::on_send(Completion completion) {
+  if (state_ == State::kClosing) return join();
+  if (completion.result < 0) {
+    if (completion.result == -EINTR || completion.result == -EAGAIN) return flush();
+    // Tell the owner even when the input has ended already: its last bytes will never arrive.
+    ended_ = false;
+    return end(-completion.result);
+  }
+  room_.bytes_sent += static_cast<std::uint64_t>(completion.result);
+  queue_.consume(room_.chunks, static_cast<std::size_t>(completion.result));
+  if (state_ == State::kDraining && queue_.bytes() == 0) return close();
+  handler_.on_sent();
+}
+
+void Stream::drain_and_close() {
+  if (state_ != State::kOpen) return;
+  if (queue_.bytes() == 0 && !send_.in_flight()) return close();
+  state_ = State::kDraining;
+  cancel_receive();
+}
+
+void Stream::close() {
+  if (!is_open()) return;
+  state_ = State::kClosing;
+  // A plain system call: it never blocks, and all that is in flight completes because of it.
+  ::shutdown(fd_, SHUT_RDWR);
+  join();
+}
+
+void Stream::join() {
+  if (receive_.in_flight() || send_.in_flight() || close_.in_flight()) return;
+  queue_.clear(room_.chunks);
+  room_.ring.start(close_, [this](io_uring_sqe* sqe) { io_uring_prep_close(sqe, fd_); });
+}
+
+void Stream::on_close(Completion) {
+  fd_ = -1;
+  state_ = State::kClosed;
+  handler_.on_closed();
+}
+
+}  // namespace uring

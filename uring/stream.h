@@ -1,0 +1,101 @@
+// A connected socket: bytes come in as leases, go out from a SendQueue with one send per turn.
+//
+// Life: open(fd) -> receiving and sending -> close() -> closed. Closing is one path whoever asks for it: the socket is
+// shut down, which completes what is in flight; the last completion submits the close of the descriptor; then the handler hears
+// on_closed() and may destroy the stream at the end of the turn. The handler is called only from within Ring::turn.
+// Thread: that of its ring.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+#include "uring/buffer_ring.h"
+#include "uring/operation.h"
+#include "uring/send_queue.h"
+
+namespace uring {
+
+/// What a stream tells its owner. None of these may destroy the stream.
+class StreamHandler {
+ public:
+  virtual void on_received(Lease lease) = 0;
+  /// The other side has closed (error 0) or the connection broke (errno). Called once; the owner calls close().
+  virtual void on_ended(int error) = 0;
+  /// A send has completed, the queue may have room again.
+  virtual void on_sent() = 0;
+  /// Nothing is in flight any more, the descriptor is closed.
+  virtual void on_closed() = 0;
+
+ protected:
+  ~StreamHandler() = default;
+};
+
+/// What the streams of one kind share. Owned by the worker, outlives them.
+struct StreamRoom {
+  Ring& ring;
+  BufferRing& buffers;
+  ChunkPool& chunks;
+  bool cancel_by_opcode;  ///< Features::cancel_by_opcode
+  std::uint64_t receives = 0, bytes_received = 0, sends = 0, bytes_sent = 0;
+};
+
+class Stream {
+ public:
+  Stream(StreamRoom& room, StreamHandler& handler);
+  ~Stream();
+  Stream(const Stream&) = delete;
+  Stream& operator=(const Stream&) = delete;
+
+  /// Takes the connected socket and starts to receive. Only when fresh or closed.
+  void open(int fd);
+  /// Asks for the end; returns at once. Queued bytes are dropped; see drain_and_close for a last reply. Idempotent.
+  void close();
+  /// Sends what is queued, then closes. No more is received.
+  void drain_and_close();
+
+  /// What is appended here goes out at the next flush.
+  [[nodiscard]] SendQueue& queue() { return queue_; }
+  [[nodiscard]] const SendQueue& queue() const { return queue_; }
+  /// Starts one send of all that is queued, unless one is in flight.
+  void flush();
+  /// A send has started and has not completed.
+  [[nodiscard]] bool sending() const { return send_.in_flight(); }
+
+  /// Stops receiving until resume(). What the kernel had received already still arrives.
+  void pause();
+  void resume();
+  [[nodiscard]] bool paused() const { return paused_; }
+  /// Arms the receive again where it ended for want of buffers; called at the end of each turn for such streams.
+  void rearm();
+  /// The receive ended for want of a buffer (-ENOBUFS) and waits for rearm().
+  [[nodiscard]] bool starved() const { return starved_; }
+
+  [[nodiscard]] bool is_open() const { return state_ == State::kOpen || state_ == State::kDraining; }
+  [[nodiscard]] bool is_closed() const { return state_ == State::kClosed; }
+  [[nodiscard]] int fd() const { return fd_; }
+
+ private:
+  enum class State : std::uint8_t { kClosed, kOpen, kDraining, kClosing };
+
+  void receive();
+  void cancel_receive();
+  void on_receive(Completion completion);
+  void on_send(Completion completion);
+  void on_close(Completion completion);
+  void end(int error);
+  void join();
+
+  StreamRoom& room_;
+  StreamHandler& handler_;
+  SendQueue queue_;
+  Operation receive_;
+  Operation send_;
+  Operation close_;
+  int fd_ = -1;
+  State state_ = State::kClosed;
+  bool paused_ = false;
+  bool starved_ = false;
+  bool ended_ = false;
+};
+
+}  // namespace uring
