@@ -54,6 +54,38 @@ class RequestParser {
   /// A lower bound (in bytes, from the request's first byte) of how much the unfinished request will need before
   /// parse can make progress; 0 when unknown. Lets the caller grow its buffer once instead of by doubling.
   [[nodiscard]] std::uint64_t bytes_wanted() const;
+
+ private:
+  /// What of the request is being waited for, at position_.
+  enum class Phase : std::uint8_t { kIdle, kInline, kArrayHeader, kBulkHeader, kBulkBody, kEmptyArray, kWholeArray,
+                                    kWholeInline, kFailed };
+  enum class Failure : std::uint8_t {
+    kNone, kBigInline, kUnbalancedQuotes, kBigArrayHeader, kInvalidArray, kBigBulkHeader, kInvalidBulk,
+    kUnexpectedCharacter, kNoLineEnd, kBigRequest,
+  };
+
+  void start(Phase phase);
+  bool collect(std::string_view input, const RequestLimits& limits, Request& out);
+  bool step(std::string_view input, const RequestLimits& limits);
+  bool step_array_header(std::string_view line, const RequestLimits& limits);
+  bool step_bulk_header(std::string_view line, const RequestLimits& limits);
+  bool step_bulk_body(std::string_view input);
+  bool step_inline(std::string_view line, const RequestLimits& limits);
+  bool find_line_end(std::string_view line, char terminator, const RequestLimits& limits, Failure when_too_long);
+  bool fail(Failure failure);
+  [[nodiscard]] bool is_whole() const { return phase_ >= Phase::kEmptyArray && phase_ < Phase::kFailed; }
+  ParseStatus finish(std::string_view input, const RequestLimits& limits, Request& out);
+
+  // All elements before position_ are whole and well-formed; bytes behind it were only searched for a line end.
+  std::uint64_t position_ = 0;        ///< start of the element waited for; its end when that is a body
+  std::uint64_t searched_ = 0;        ///< bytes from position_ that hold no line end
+  std::uint64_t arguments_left_ = 0;  ///< the one waited for included
+  Phase phase_ = Phase::kIdle;
+  Failure failure_ = Failure::kNone;
+  char unexpected_ = 0;
 };
+
+// One lives in every idle client session.
+static_assert(sizeof(RequestParser) <= 40);
 
 }  // namespace resp
