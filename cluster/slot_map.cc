@@ -24,13 +24,6 @@ Newcomer look_up(const Topology& topology, const Address& address) {
   return {.node = {.address = address, .id = {}, .zone = {}}, .replicas = {}};
 }
 
-bool is_primary(const Topology& topology, const Address& address) {
-  for (const auto& shard : topology.shards) {
-    if (shard.primary.address == address) return true;
-  }
-  return false;
-}
-
 TopologyBuilder rebuild(const Topology& topology) {
   TopologyBuilder builder;
   for (const auto& shard : topology.shards) {
@@ -58,14 +51,13 @@ SlotMap::SlotMap(Topology topology) : topology_(std::move(topology)) {
 SlotMap SlotMap::with_slot_moved(Slot slot, const Address& primary) const {
   assert(slot < kSlotCount);
   auto builder = rebuild(topology_);
-  if (is_primary(topology_, primary)) {
-    builder.assign(slot, builder.shard_of({.address = primary, .id = {}, .zone = {}}));
-  } else {
+  auto shard = builder.find_shard(primary);
+  if (!shard) {
     const auto newcomer = look_up(topology_, primary);
-    const auto shard = builder.shard_of(newcomer.node);
-    for (const auto& replica : newcomer.replicas) builder.add_replica(shard, replica);
-    builder.assign(slot, shard);
+    shard = builder.shard_of(newcomer.node);
+    for (const auto& replica : newcomer.replicas) builder.add_replica(*shard, replica);
   }
+  builder.assign(slot, *shard);
   return SlotMap(builder.build());
 }
 

@@ -1,6 +1,6 @@
 #include "cluster/topology.h"
 
-#include <array>
+#include <algorithm>
 #include <cstddef>
 #include <map>
 
@@ -9,49 +9,56 @@
 namespace cluster {
 namespace {
 
-/// The ballot of one slot. Votes are counted per primary, and only the counters that were touched are cleared, so that a
-/// slot costs as many steps as there are answers.
+/// A primary some answer names, by its place in Claims::primaries.
+using Candidate = std::uint32_t;
+constexpr Candidate kNobody = 0xffffffff;
+
+/// What the answers say, slot by slot. Candidates are numbered over all answers.
+struct Claims {
+  std::vector<const Node*> primaries;
+  std::vector<std::vector<Candidate>> by_answer;  ///< one row per answer, one column per slot
+
+  explicit Claims(std::span<const Topology> answers) {
+    std::map<Address, Candidate> numbers;
+    for (const auto& answer : answers) {
+      auto& row = by_answer.emplace_back(kSlotCount, kNobody);
+      for (const auto& shard : answer.shards) {
+        const auto next = static_cast<Candidate>(primaries.size());
+        const auto [found, is_new] = numbers.try_emplace(shard.primary.address, next);
+        if (is_new) primaries.push_back(&shard.primary);
+        for (const auto range : shard.ranges) std::fill_n(&row[range.first], range.last - range.first + 1, found->second);
+      }
+    }
+  }
+};
+
+/// Counts the votes for one slot after the other. Only counters that were touched are cleared, so that a slot costs as
+/// many steps as there are answers.
 class Ballot {
  public:
-  explicit Ballot(std::size_t candidates) : votes_(candidates, 0) {}
+  explicit Ballot(const Claims& claims) : claims_(claims), votes_(claims.primaries.size(), 0) {}
 
-  /// The first candidate of `named` among those that occur most often.
-  [[nodiscard]] std::size_t winner(std::span<const std::size_t> named) {
-    for (const auto candidate : named) ++votes_[candidate];
-    std::size_t best = named.front();
-    for (const auto candidate : named) {
-      if (votes_[candidate] > votes_[best]) best = candidate;
-    }
-    for (const auto candidate : named) votes_[candidate] = 0;
+  /// The candidate most answers name, the first of them on a tie; kNobody when no answer knows the slot.
+  [[nodiscard]] Candidate winner(std::uint32_t slot) {
+    for_each_vote(slot, [this](Candidate named) { ++votes_[named]; });
+    Candidate best = kNobody;
+    for_each_vote(slot, [&](Candidate named) {
+      if (best == kNobody || votes_[named] > votes_[best]) best = named;
+    });
+    for_each_vote(slot, [this](Candidate named) { votes_[named] = 0; });
     return best;
   }
 
  private:
+  template <typename Visit>
+  void for_each_vote(std::uint32_t slot, Visit visit) {
+    for (const auto& row : claims_.by_answer) {
+      if (row[slot] != kNobody) visit(row[slot]);
+    }
+  }
+
+  const Claims& claims_;
   std::vector<std::size_t> votes_;
-};
-
-/// What the answers say, slot by slot: the primaries they name, numbered over all answers.
-struct Claims {
-  std::vector<const Node*> primaries;
-  std::vector<std::vector<std::size_t>> by_slot{kSlotCount};  ///< into primaries, in the order of the answers
-
-  explicit Claims(std::span<const Topology> answers) {
-    std::map<Address, std::size_t> numbers;
-    for (const auto& answer : answers) {
-      for (const auto& shard : answer.shards) {
-        const auto [found, is_new] = numbers.try_emplace(shard.primary.address, primaries.size());
-        if (is_new) primaries.push_back(&shard.primary);
-        note(shard.ranges, found->second);
-      }
-    }
-  }
-
- private:
-  void note(std::span<const SlotRange> ranges, std::size_t primary) {
-    for (const auto range : ranges) {
-      for (std::uint32_t slot = range.first; slot <= range.last; ++slot) by_slot[slot].push_back(primary);
-    }
-  }
 };
 
 void learn_nodes(TopologyBuilder& builder, std::span<const Topology> answers) {
@@ -59,6 +66,17 @@ void learn_nodes(TopologyBuilder& builder, std::span<const Topology> answers) {
     for (const auto& shard : answer.shards) {
       builder.learn(shard.primary);
       for (const auto& replica : shard.replicas) builder.learn(replica);
+    }
+  }
+}
+
+/// Gives every shard the builder knows the replicas that any answer lists for its primary.
+void add_replicas(TopologyBuilder& builder, std::span<const Topology> answers) {
+  for (const auto& answer : answers) {
+    for (const auto& shard : answer.shards) {
+      const auto winner = builder.find_shard(shard.primary.address);
+      if (!winner) continue;
+      for (const auto& replica : shard.replicas) builder.add_replica(*winner, replica);
     }
   }
 }
@@ -75,26 +93,19 @@ std::uint32_t Topology::slots_covered() const {
 
 Topology merge_topologies(std::span<const Topology> answers) {
   const Claims claims(answers);
-  Ballot ballot(claims.primaries.size());
+  Ballot ballot(claims);
   TopologyBuilder builder;
   learn_nodes(builder, answers);
 
-  std::map<Address, TopologyBuilder::Index> winners;
+  std::vector<std::optional<TopologyBuilder::Index>> shards(claims.primaries.size());  // of the candidates that won
   for (std::uint32_t slot = 0; slot < kSlotCount; ++slot) {
-    const auto& named = claims.by_slot[slot];
-    if (named.empty()) continue;
-    const auto& primary = *claims.primaries[ballot.winner(named)];
-    const auto shard = builder.shard_of(primary);
-    winners.try_emplace(primary.address, shard);
-    builder.assign(static_cast<Slot>(slot), shard);
+    const auto winner = ballot.winner(slot);
+    if (winner == kNobody) continue;
+    auto& shard = shards[winner];
+    if (!shard) shard = builder.shard_of(*claims.primaries[winner]);
+    builder.assign(static_cast<Slot>(slot), *shard);
   }
-  for (const auto& answer : answers) {
-    for (const auto& shard : answer.shards) {
-      const auto winner = winners.find(shard.primary.address);
-      if (winner == winners.end()) continue;
-      for (const auto& replica : shard.replicas) builder.add_replica(winner->second, replica);
-    }
-  }
+  add_replicas(builder, answers);
   return builder.build();
 }
 

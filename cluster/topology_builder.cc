@@ -24,6 +24,11 @@ TopologyBuilder::Index TopologyBuilder::shard_of(const Node& primary) {
   return found->second;
 }
 
+std::optional<TopologyBuilder::Index> TopologyBuilder::find_shard(const Address& primary) const {
+  const auto found = by_primary_.find(primary);
+  return found == by_primary_.end() ? std::nullopt : std::optional(found->second);
+}
+
 void TopologyBuilder::add_replica(Index shard, const Node& replica) {
   if (replica.address == drafts_[shard].primary) return;
   learn(replica);

@@ -4,6 +4,7 @@
 #include <array>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <vector>
 
 #include "cluster/topology.h"
@@ -18,6 +19,9 @@ class TopologyBuilder {
 
   /// The shard of this primary, made when there is none. Fills in what was not known about the node.
   [[nodiscard]] Index shard_of(const Node& primary);
+
+  /// The shard of this primary; nullopt when there is none.
+  [[nodiscard]] std::optional<Index> find_shard(const Address& primary) const;
 
   /// A replica named twice counts once; a primary is no replica of itself.
   void add_replica(Index shard, const Node& replica);
