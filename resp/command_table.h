@@ -13,9 +13,12 @@
 #include <string_view>
 #include <vector>
 
+#include "resp/command_index.h"
 #include "resp/value.h"
 
 namespace resp {
+
+struct LearnedCommand;
 
 /// Bits of Command::flags: the server's command flags that routing needs.
 enum CommandFlag : std::uint32_t {
@@ -34,6 +37,7 @@ enum CommandFlag : std::uint32_t {
   kMovableKeys = 1U << 12,
   kNoMulti = 1U << 13,
   kAllowBusy = 1U << 14,
+  kNoMandatoryKeys = 1U << 15,
 };
 
 /// COMMAND tips "request_policy".
@@ -41,14 +45,22 @@ enum class RequestPolicy : std::uint8_t { kNone, kAllNodes, kAllShards, kMultiSh
 
 /// COMMAND tips "response_policy".
 enum class ResponsePolicy : std::uint8_t {
-  kNone, kOneSucceeded, kAllSucceeded, kAggLogicalAnd, kAggLogicalOr, kAggMin, kAggMax, kAggSum, kSpecial,
+  kNone,
+  kOneSucceeded,
+  kAllSucceeded,
+  kAggLogicalAnd,
+  kAggLogicalOr,
+  kAggMin,
+  kAggMax,
+  kAggSum,
+  kSpecial,
 };
 
 /// What a command asks of the connection it runs on; decides which part of Sluice takes it.
 enum class SessionClass : std::uint8_t {
-  kShared,       ///< any multiplexed lane will do
-  kLocal,        ///< about the client's own connection or about the proxy: answered by Sluice (AUTH, HELLO, CLIENT,
-                 ///< SELECT, QUIT, RESET, PING, ECHO, CLUSTER, READONLY, READWRITE, ASKING, COMMAND is not: it is kShared)
+  kShared,  ///< any multiplexed lane will do
+  kLocal,   ///< about the client's own connection or about the proxy: answered by Sluice (AUTH, HELLO, CLIENT,
+            ///< SELECT, QUIT, RESET, PING, ECHO, CLUSTER, READONLY, READWRITE, ASKING, COMMAND is not: it is kShared)
   kTransaction,  ///< MULTI, EXEC, DISCARD, WATCH, UNWATCH
   kBlocking,     ///< may wait for data (BLPOP ..., WAIT, WAITAOF; XREAD and XREADGROUP only with BLOCK)
   kPubSub,       ///< SUBSCRIBE and its kin, PUBSUB; not PUBLISH and SPUBLISH (kShared)
@@ -62,24 +74,24 @@ struct KeySpec {
   enum class Find : std::uint8_t { kUnknown, kRange, kKeyNum };
   Begin begin = Begin::kUnknown;
   Find find = Find::kUnknown;
-  bool not_key = false;     ///< a channel that is hashed like a key, no key of the key space
-  bool incomplete = false;  ///< the specification may miss keys
+  bool not_key = false;             ///< a channel that is hashed like a key, no key of the key space
+  bool incomplete = false;          ///< the specification may miss keys
   std::int16_t begin_position = 0;  ///< kIndex: index; kKeyword: where the search starts (negative: from the end)
-  std::string_view keyword;         ///< kKeyword, upper case
-  std::int32_t last_key = 0, key_step = 1, limit = 0;      ///< kRange
-  std::int32_t key_num_index = 0, first_key = 0;           ///< kKeyNum (with key_step)
+  std::string_view keyword = {};    ///< kKeyword, upper case
+  std::int32_t last_key = 0, key_step = 1, limit = 0;  ///< kRange
+  std::int32_t key_num_index = 0, first_key = 0;       ///< kKeyNum (with key_step)
 };
 
 /// One row. Rows live as long as their table (built-in rows: for ever).
 struct Command {
-  std::string_view name;  ///< lower case; subcommands as "client|setname"
-  std::int16_t arity = 0; ///< as Redis: name included, negative = at least
+  std::string_view name = {};  ///< lower case; subcommands as "client|setname"
+  std::int16_t arity = 0;      ///< as Redis: name included, negative = at least
   std::uint32_t flags = 0;
   RequestPolicy request_policy = RequestPolicy::kNone;
   ResponsePolicy response_policy = ResponsePolicy::kNone;
   SessionClass session_class = SessionClass::kShared;
   bool has_subcommands = false;  ///< a container: the row of "name|argument" decides
-  std::span<const KeySpec> key_specs;
+  std::span<const KeySpec> key_specs = {};
 
   [[nodiscard]] bool is(std::uint32_t flag) const { return (flags & flag) != 0; }
   [[nodiscard]] bool accepts_arity(std::size_t count) const {
@@ -109,11 +121,20 @@ class CommandTable {
 
   /// Takes one element of a COMMAND INFO reply (either protocol version) and adds its row and those of its subcommands.
   /// Returns the row, nullptr when the value is not a command description or the table is full. Learned commands that
-  /// the server flags "blocking" get kBlocking, all others kShared.
+  /// the server flags "blocking" get kBlocking, all others kShared; new subcommands of a container that is not kShared
+  /// (CLIENT ...) get its class. What is known already stays as it is.
   const Command* learn(const Value& description);
 
  private:
   struct Learned;
+
+  void index(const Command& row);
+  [[nodiscard]] std::vector<std::unique_ptr<LearnedCommand>> unknown_subcommands(std::string_view container,
+                                                                                 const Value& description) const;
+  void keep(std::unique_ptr<LearnedCommand> command);
+
+  CommandIndex commands_;     ///< names without a '|'
+  CommandIndex subcommands_;  ///< names with one, apart so that no client reaches "client|kill" by that name
   std::unique_ptr<Learned> learned_;
 };
 
