@@ -59,7 +59,7 @@ msghdr* Ring::gather_message(unsigned count) {
   return &message.header;
 }
 
-bool Ring::turn(std::chrono::nanoseconds timeout, std::error_code& error) {
+std::error_code Ring::wait(std::chrono::nanoseconds timeout) {
   ++counters_.turns;
   counters_.submissions += io_uring_sq_ready(&ring_);
   int result = 0;
@@ -75,18 +75,13 @@ bool Ring::turn(std::chrono::nanoseconds timeout, std::error_code& error) {
   }
   messages_used_ = 0;
   if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
-    error = {-result, std::system_category()};
-    return false;
+    return {-result, std::system_category()};
   }
-  if (faults_ == nullptr) {
-    deliver();
-  } else {
-    deliver_with_faults();
-  }
-  return true;
+  return {};
 }
 
 void Ring::deliver() {
+  if (faults_ != nullptr) [[unlikely]] return deliver_with_faults();
   unsigned head = 0;
   unsigned count = 0;
   io_uring_cqe* cqe = nullptr;

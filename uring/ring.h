@@ -37,7 +37,7 @@ class Ring {
   [[nodiscard]] std::error_code open(unsigned entries);
 
   /// An SQE whose completions go to `operation`, which must not be in flight. Never fails: a full submission queue is
-  /// submitted at once. The caller fills the rest with io_uring_prep_*() before calling prepare() again, then seals it.
+  /// submitted at once. `prepare` fills it with an io_uring_prep_*().
   template <typename Prepare>
   void start(Operation& operation, Prepare&& prepare) {
     io_uring_sqe* sqe = next_sqe();
@@ -58,9 +58,11 @@ class Ring {
   static constexpr unsigned kMaxIovecs = 64;  // one send gathers at most this many pieces; the rest goes next turn
   [[nodiscard]] msghdr* gather_message(unsigned count);
 
-  /// Submits, then waits until a completion is there or `timeout` has passed (negative: no timeout), then delivers all
-  /// completions. False only when the ring itself failed (errno in `error`).
-  [[nodiscard]] bool turn(std::chrono::nanoseconds timeout, std::error_code& error);
+  /// Submits, then waits until a completion is there or `timeout` has passed (negative: no timeout). An error only when the
+  /// ring itself failed.
+  [[nodiscard]] std::error_code wait(std::chrono::nanoseconds timeout);
+  /// Hands every completion that is there to its operation.
+  void deliver();
 
   [[nodiscard]] int fd() const { return ring_.ring_fd; }
   [[nodiscard]] io_uring* native() { return &ring_; }
@@ -76,7 +78,6 @@ class Ring {
 
   [[nodiscard]] io_uring_sqe* next_sqe();
   void seal(Operation& operation, io_uring_sqe* sqe);
-  void deliver();
   void deliver_with_faults();
 
   io_uring ring_{};

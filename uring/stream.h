@@ -2,7 +2,7 @@
 //
 // Life: open(fd) -> receiving and sending -> close() -> closed. Closing is one path whoever asks for it: the socket is
 // shut down, which completes what is in flight; the last completion submits the close of the descriptor; then the handler hears
-// on_closed() and may destroy the stream at the end of the turn. The handler is called only from within Ring::turn.
+// on_closed() and may destroy the stream at the end of the turn. The handler is called only from within Ring::deliver.
 // Thread: that of its ring.
 #pragma once
 

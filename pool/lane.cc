@@ -1,0 +1,319 @@
+#include "pool/lane.h"
+
+#include <algorithm>
+#include <cerrno>
+#include <cstring>
+#include <utility>
+
+#include "pool/pool.h"
+#include "resp/writer.h"
+
+namespace pool {
+namespace {
+
+constexpr std::string_view kAsking = "*1\r\n$6\r\nASKING\r\n";
+constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
+
+}  // namespace
+
+Lane::Lane(Pool& pool, Node& node, LaneKey key)
+    : pool_(pool), node_(node), key_(key), stream_(pool.room_, *this), connector_(pool.room_.ring, *this) {}
+
+Lane::~Lane() {
+  held_.clear(pool_.room_.chunks);
+  if (partial_ != nullptr) pool_.room_.chunks.release(partial_);
+}
+
+bool Lane::full() {
+  const Settings& settings = pool_.settings_;
+  const bool is_full = kept_bytes_ > settings.max_lane_bytes || pending_.size() > settings.max_lane_requests;
+  blocked_ |= is_full;
+  return is_full;
+}
+
+void Lane::enqueue(PendingReply& pending, std::string_view request) {
+  assert(accepts());
+  ++pool_.counters_.requests;
+  used_ms_ = pool_.now_ms_;
+  append(pending, request);
+  if (state_ == State::kIdle) connect();
+}
+
+void Lane::enqueue_asking(PendingReply& pending, std::string_view request) {
+  append(pool_.pending_replies_.take(), kAsking);
+  enqueue(pending, request);
+}
+
+void Lane::append(PendingReply& pending, std::string_view request) {
+  uring::ChunkPool& chunks = pool_.room_.chunks;
+  uring::SendQueue& queue = state_ == State::kReady ? stream_.queue() : held_;
+  const uring::ChunkSpan kept = queue.append(chunks, request);
+  ++kept.chunk->references;
+  pool_.pending_replies_.drop_request(pending);
+  pending.request = kept;
+  enqueued_ += kept.length;
+  pending.position = enqueued_;
+  kept_bytes_ += kept.length;
+  if (pending_.empty()) progress_ms_ = pool_.now_ms_;
+  pending_.push(pending);
+  mark_dirty();
+}
+
+void Lane::mark_dirty() {
+  if (std::exchange(dirty_, true)) return;
+  pool_.mark_dirty(*this);
+}
+
+void Lane::flush() {
+  dirty_ = false;
+  if (stream_.sending() || stream_.queue().bytes() == 0) return;
+  if (state_ == State::kReady) handed_ = enqueued_;
+  stream_.flush();
+}
+
+void Lane::on_sent() {
+  if (stream_.queue().bytes() > 0) {
+    mark_dirty();
+  } else if (pending_.empty()) {
+    stream_.queue().trim(pool_.room_.chunks);
+  }
+}
+
+// --- The connection's life ---------------------------------------------------------------------------------------------
+
+void Lane::connect() {
+  if (retired_) return;
+  if (const auto address = uring::SocketAddress::numeric(node_.host(), node_.port())) {
+    state_ = State::kConnecting;
+    connector_.connect(*address, pool_.settings_.connect_timeout);
+    return;
+  }
+  state_ = State::kResolving;
+  resolution_ = pool_.resolver_.resolve(node_.host(), node_.port(), pool_.room_.ring.fd(), *this);
+}
+
+void Lane::on_resolved(const uring::SocketAddress* address) {
+  resolution_.reset();
+  if (address == nullptr) return fail("the host name has no address");
+  state_ = State::kConnecting;
+  connector_.connect(*address, pool_.settings_.connect_timeout);
+}
+
+void Lane::on_connect_failed(int error) {
+  ++pool_.counters_.connect_failures;
+  fail(std::strerror(error));
+}
+
+void Lane::on_connected(int fd) {
+  ++pool_.counters_.connects;
+  ++node_.connects_;
+  stream_.open(fd);
+  if (retired_) return fail("the node is gone");
+  state_ = State::kHandshaking;
+  handshake();
+}
+
+void Lane::handshake() {
+  const Settings& settings = pool_.settings_;
+  std::string out;
+  handshake_left_ = 0;
+  handshake_optional_ = 0;
+  const auto step = [&](std::initializer_list<std::string_view> arguments, bool optional) {
+    resp::write_request(out, arguments);
+    ++handshake_left_;
+    handshake_optional_ = static_cast<std::uint8_t>(handshake_optional_ << 1 | (optional ? 1 : 0));
+  };
+  if (!settings.password.empty()) {
+    if (settings.username.empty()) {
+      step({"AUTH", settings.password}, false);
+    } else {
+      step({"AUTH", settings.username, settings.password}, false);
+    }
+  }
+  // RESP2 is what every server speaks without HELLO; it is sent for what it tells about the server.
+  const bool resp3 = key_.protocol == resp::Protocol::kResp3;
+  step({"HELLO", resp3 ? "3" : "2"}, !resp3);
+  step({"CLIENT", "SETNAME", "sluice"}, true);
+  const std::string database = std::to_string(key_.database);
+  if (key_.database != 0) step({"SELECT", database}, false);
+  if (key_.read_only && settings.read_only_replicas) step({"READONLY"}, false);
+  stream_.queue().append(pool_.room_.chunks, out);
+  progress_ms_ = pool_.now_ms_;
+  mark_dirty();
+}
+
+void Lane::on_handshake_reply(std::string_view reply) {
+  --handshake_left_;
+  const bool optional = (handshake_optional_ >> handshake_left_ & 1) != 0;
+  if (reply[0] == '-' && !optional) return fail(reply.substr(1, reply.find('\r') - 1));
+  if (reply[0] == '%' || reply[0] == '*') node_.on_hello(reply);
+  if (handshake_left_ == 0) become_ready();
+}
+
+void Lane::become_ready() {
+  state_ = State::kReady;
+  failures_ = 0;
+  progress_ms_ = used_ms_ = pool_.now_ms_;
+  stream_.queue().splice(held_);
+  mark_dirty();
+  node_.on_lane_ready();
+}
+
+void Lane::fail(std::string_view reason) {
+  if (state_ == State::kClosing || state_ == State::kResting) return;
+  const bool was_ready = state_ == State::kReady;
+  if (was_ready) ++pool_.counters_.lost_connections;
+  ++failures_;
+  const std::string why(reason);
+  if (stream_.is_open()) {
+    state_ = State::kClosing;
+    stream_.close();
+  } else {
+    rest();
+  }
+  lose_all(why);
+  if (!retired_) {
+    node_.on_lane_failed(failures_);
+    pool_.handler_.on_node_lost(node_, why);
+  }
+}
+
+void Lane::rest() {
+  state_ = State::kResting;
+  resting_until_ms_ = pool_.now_ms_ + pool_.back_off_ms(failures_);
+}
+
+void Lane::retire(std::string_view reason) {
+  retired_ = true;
+  if (state_ == State::kConnecting) return connector_.cancel();
+  if (state_ == State::kResolving) resolution_.reset();
+  if (state_ == State::kIdle || state_ == State::kClosing || state_ == State::kResting) return;
+  fail(reason);
+}
+
+void Lane::on_ended(int error) { fail(error == 0 ? "closed by the server" : std::strerror(error)); }
+
+void Lane::on_closed() {
+  if (failures_ == 0) {
+    state_ = State::kIdle;
+  } else {
+    rest();
+  }
+}
+
+void Lane::tick(std::uint32_t now_ms) {
+  const Settings& settings = pool_.settings_;
+  if (state_ == State::kResting) {
+    if (static_cast<std::int32_t>(now_ms - resting_until_ms_) < 0) return;
+    state_ = State::kIdle;
+    if (node_.wanted()) connect();
+    return;
+  }
+  if (state_ != State::kReady && state_ != State::kHandshaking) return;
+  const bool owes = !pending_.empty() || state_ == State::kHandshaking;
+  const std::uint32_t quiet_ms = now_ms - progress_ms_;
+  if (owes) {
+    if (quiet_ms > settings.command_timeout_ms) fail("no reply within command_timeout");
+  } else if (settings.idle_timeout_ms != 0 && now_ms - used_ms_ > settings.idle_timeout_ms) {
+    state_ = State::kClosing;
+    stream_.close();
+  } else if (quiet_ms > settings.ping_interval_ms) {
+    PendingReply& ping = pool_.pending_replies_.take();
+    ping.sink = this;
+    append(ping, kPing);
+  }
+}
+
+// --- Replies -----------------------------------------------------------------------------------------------------------
+
+void Lane::on_received(uring::Lease lease) {
+  progress_ms_ = pool_.now_ms_;
+  std::string_view bytes = lease.bytes();
+  while (!bytes.empty()) {
+    const resp::ScanResult result = scanner_.scan(bytes);
+    if (result.status == resp::ScanStatus::kError) return fail("the server sent what is not RESP");
+    const std::string_view piece = bytes.substr(0, result.length);
+    bytes.remove_prefix(result.length);
+    if (result.status == resp::ScanStatus::kIncomplete) {
+      if (!gather(piece)) fail("a reply is larger than one may be");
+      return;
+    }
+    if (partial_ == nullptr) {
+      deliver(piece);
+    } else {
+      if (!gather(piece)) return fail("a reply is larger than one may be");
+      uring::Chunk* whole = std::exchange(partial_, nullptr);
+      deliver({whole->data(), whole->size});
+      pool_.room_.chunks.release(whole);
+    }
+    if (state_ != State::kReady && state_ != State::kHandshaking) return;
+  }
+}
+
+bool Lane::gather(std::string_view piece) {
+  const std::size_t have = partial_ == nullptr ? 0 : partial_->size;
+  const std::size_t needed = have + piece.size();
+  if (needed > pool_.settings_.max_reply_bytes) return false;
+  if (partial_ == nullptr || partial_->room() < piece.size()) {
+    // The header of a large string has told its length: make room once. The server is trusted that far, up to the bound.
+    const std::size_t announced = needed + scanner_.bulk_bytes_left() + 2;
+    const std::size_t capacity = std::min(std::max(announced, 2 * have), pool_.settings_.max_reply_bytes);
+    uring::Chunk* larger = pool_.room_.chunks.take(std::max(capacity, needed));
+    if (partial_ != nullptr) {
+      larger->append({partial_->data(), partial_->size});
+      pool_.room_.chunks.release(partial_);
+    }
+    partial_ = larger;
+  }
+  partial_->append(piece);
+  return true;
+}
+
+void Lane::deliver(std::string_view reply) {
+  if (reply[0] == '>') return;  // out of band: nothing here subscribes or tracks
+  if (state_ == State::kHandshaking) return on_handshake_reply(reply);
+  if (pending_.empty()) return fail("the server sent a reply nobody asked for");
+  PendingReply& pending = pending_.pop();
+  kept_bytes_ -= pending.request.length;
+  ++pool_.counters_.replies;
+  if (pending.sink != nullptr) {
+    pending.sink->on_reply(pending, reply);
+  } else {
+    pool_.pending_replies_.release(pending);
+  }
+  const Settings& settings = pool_.settings_;
+  if (blocked_ && kept_bytes_ < settings.max_lane_bytes / 2 && pending_.size() < settings.max_lane_requests / 2) {
+    blocked_ = false;
+    pool_.handler_.on_room();
+  }
+}
+
+void Lane::lose_all(std::string_view reason) {
+  LaneLine lost = std::exchange(pending_, LaneLine());
+  held_.clear(pool_.room_.chunks);
+  scanner_ = resp::ReplyScanner();
+  if (partial_ != nullptr) pool_.room_.chunks.release(std::exchange(partial_, nullptr));
+  kept_bytes_ = 0;
+  const std::uint32_t handed = std::exchange(handed_, enqueued_);
+  while (!lost.empty()) {
+    PendingReply& pending = lost.pop();
+    ++pool_.counters_.lost_requests;
+    const bool sent = static_cast<std::int32_t>(pending.position - handed) <= 0;
+    // A request that was cut in the middle has been handed over too: only what begins beyond is certain.
+    const bool touched = sent || static_cast<std::int32_t>(pending.position - pending.request.length - handed) < 0;
+    if (pending.sink != nullptr) {
+      pending.sink->on_lost(pending, touched ? Loss::kUnknown : Loss::kNotSent, reason);
+    } else {
+      pool_.pending_replies_.release(pending);
+    }
+  }
+  if (std::exchange(blocked_, false)) pool_.handler_.on_room();
+}
+
+// --- Its own PINGs -----------------------------------------------------------------------------------------------------
+
+void Lane::on_reply(PendingReply& pending, std::string_view) { pool_.pending_replies_.release(pending); }
+
+void Lane::on_lost(PendingReply& pending, Loss, std::string_view) { pool_.pending_replies_.release(pending); }
+
+}  // namespace pool

@@ -1,0 +1,126 @@
+// One multiplexed connection to one node: the requests of many clients go out in one line, replies come back in that line.
+//
+// Life: idle -> (resolving) -> connecting -> hand-shaking -> ready -> closing -> resting (back-off) -> ...
+// Requests enqueued before the hand-shake is done are held and go out behind it. When the connection ends, every pending
+// reply hears whether its request had been handed to the kernel. Nothing is ever sent twice from here.
+// Thread: one worker.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "pool/pending_reply.h"
+#include "pool/reply_sink.h"
+#include "resp/reply_scanner.h"
+#include "resp/types.h"
+#include "uring/connector.h"
+#include "uring/resolver.h"
+#include "uring/stream.h"
+
+namespace pool {
+
+class Node;
+class Pool;
+
+/// What a connection is set up for; connections that differ in it are never mixed.
+struct LaneKey {
+  resp::Protocol protocol = resp::Protocol::kResp2;
+  bool read_only = false;  ///< READONLY: reads from a replica
+  std::uint16_t database = 0;
+  bool operator==(const LaneKey&) const = default;
+};
+
+class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHandler, ReplySink {
+ public:
+  Lane(Pool& pool, Node& node, LaneKey key);
+  ~Lane();
+  Lane(const Lane&) = delete;
+  Lane& operator=(const Lane&) = delete;
+
+  [[nodiscard]] const LaneKey& key() const { return key_; }
+
+  /// False while closing or resting after a failure: the caller keeps the request and tries later.
+  [[nodiscard]] bool accepts() const { return state_ < State::kClosing; }
+  /// The bound on requests in flight is reached: the caller stops reading from its client.
+  [[nodiscard]] bool full();
+  [[nodiscard]] bool ready() const { return state_ == State::kReady; }
+  [[nodiscard]] bool idle() const { return state_ == State::kIdle || state_ == State::kResting; }
+
+  /// Puts a request in line; connects first when idle. Only while accepts(). `request` may lie in `pending`'s own kept bytes.
+  void enqueue(PendingReply& pending, std::string_view request);
+  /// The same behind an ASKING.
+  void enqueue_asking(PendingReply& pending, std::string_view request);
+
+  /// Sends what is queued, unless a send is in flight.
+  void flush();
+  /// Deadlines, idle pings, back-off. `now_ms` is the worker's clock.
+  void tick(std::uint32_t now_ms);
+  /// Ends the connection; pending replies are told. For good when the node is gone or the worker stops.
+  void retire(std::string_view reason);
+  void revive() { retired_ = false; }
+  /// Retired, and the kernel holds nothing of it any more.
+  [[nodiscard]] bool gone() const { return retired_ && !dirty_ && idle() && !connector_.in_flight(); }
+
+  [[nodiscard]] std::size_t pending() const { return pending_.size(); }
+
+ private:
+  enum class State : std::uint8_t { kIdle, kResolving, kConnecting, kHandshaking, kReady, kClosing, kResting };
+
+  // The connection's life.
+  void connect();
+  void on_resolved(const uring::SocketAddress* address) override;
+  void on_connected(int fd) override;
+  void on_connect_failed(int error) override;
+  void handshake();
+  void on_handshake_reply(std::string_view reply);
+  void become_ready();
+  /// The connection is of no more use: tells all who wait, closes, rests.
+  void fail(std::string_view reason);
+  void rest();
+  void mark_dirty();
+
+  // The stream.
+  void on_received(uring::Lease lease) override;
+  void on_ended(int error) override;
+  void on_sent() override;
+  void on_closed() override;
+
+  // Replies.
+  void deliver(std::string_view reply);
+  [[nodiscard]] bool gather(std::string_view piece);
+  void lose_all(std::string_view reason);
+  void append(PendingReply& pending, std::string_view request);
+
+  // Its own PINGs.
+  void on_reply(PendingReply& pending, std::string_view reply) override;
+  void on_lost(PendingReply& pending, Loss loss, std::string_view reason) override;
+
+  Pool& pool_;
+  Node& node_;
+  LaneKey key_;
+  State state_ = State::kIdle;
+  bool retired_ = false;
+  std::uint8_t handshake_left_ = 0;
+  std::uint8_t handshake_optional_ = 0;  ///< bit i: an error to the i-th hand-shake reply (from the last) is no failure
+  bool dirty_ = false;                   ///< stands in the pool's list of lanes to flush
+  bool blocked_ = false;                 ///< full() was answered with true, somebody waits for room
+  std::uint32_t enqueued_ = 0;           ///< bytes put in line since ever, modulo 2^32
+  std::uint32_t handed_ = 0;             ///< of these, handed to the kernel: whatever ends beyond has certainly not run
+  std::size_t kept_bytes_ = 0;           ///< bytes of requests whose reply is due
+  std::uint32_t progress_ms_ = 0;        ///< when something last came, or the line last became non-empty
+  std::uint32_t used_ms_ = 0;            ///< when a client's request was last enqueued
+  std::uint32_t resting_until_ms_ = 0;
+  std::uint32_t failures_ = 0;           ///< in a row
+  uring::Stream stream_;
+  uring::Connector connector_;
+  std::unique_ptr<uring::Resolution> resolution_;
+  uring::SendQueue held_;                ///< requests enqueued before the hand-shake is done
+  LaneLine pending_;
+  resp::ReplyScanner scanner_;
+  uring::Chunk* partial_ = nullptr;      ///< the reply that the last receive cut
+};
+
+}  // namespace pool

@@ -1,0 +1,73 @@
+// One Redis or Valkey server as the pool sees it: an address, lanes to it, and its health.
+// Thread: one worker.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pool/lane.h"
+
+namespace pool {
+
+class Node {
+ public:
+  Node(Pool& pool, std::string host, std::uint16_t port);
+
+  /// The lane for this kind of connection; `salt` chooses among several, the same one for the same salt.
+  [[nodiscard]] Lane& lane(const LaneKey& key, std::uint32_t salt);
+
+  [[nodiscard]] const std::string& host() const { return host_; }
+  [[nodiscard]] std::uint16_t port() const { return port_; }
+  /// "host:port", "[v6]:port".
+  [[nodiscard]] const std::string& name() const { return name_; }
+
+  /// Its connections failed several times in a row (Settings::failure_threshold); cleared by the first success.
+  [[nodiscard]] bool failing() const { return failing_; }
+  /// Wanted nodes are reconnected to and pinged even when no request asks for it, so that a failing one is seen to come back.
+  void set_wanted(bool wanted) { wanted_ = wanted; }
+  [[nodiscard]] bool wanted() const { return wanted_; }
+
+  /// From the server's HELLO; empty before.
+  [[nodiscard]] const std::string& server_version() const { return server_version_; }
+  [[nodiscard]] const std::string& zone() const { return zone_; }
+
+  [[nodiscard]] std::size_t ready_lanes() const;
+  [[nodiscard]] std::size_t pending() const;
+  [[nodiscard]] std::uint64_t connects() const { return connects_; }
+  [[nodiscard]] std::uint64_t failures() const { return failures_; }
+
+ private:
+  friend class Lane;
+  friend class Pool;
+  struct Group {
+    LaneKey key;
+    std::vector<std::unique_ptr<Lane>> lanes;
+  };
+
+  void on_hello(std::string_view reply);
+  void on_lane_ready();
+  void on_lane_failed(std::uint32_t failures_in_a_row);
+  void tick(std::uint32_t now_ms);
+  void revive(std::uint32_t now_ms);
+  void retire(std::string_view reason);
+  [[nodiscard]] bool gone() const;
+
+  Pool& pool_;
+  std::string host_;
+  std::uint16_t port_;
+  std::string name_;
+  std::string server_version_;
+  std::string zone_;
+  std::vector<Group> groups_;  // one to four; a linear search beats any map
+  bool failing_ = false;
+  bool wanted_ = false;
+  bool retired_ = false;
+  std::uint32_t named_ms_ = 0;  ///< when somebody last asked the pool for it
+  std::uint64_t connects_ = 0;
+  std::uint64_t failures_ = 0;
+};
+
+}  // namespace pool

@@ -1,0 +1,124 @@
+// A request that has been sent (or waits to be) and the place its reply will take.
+//
+// It stands in two lines at once: its lane's (replies come in the order of requests) and its owner's (the client's order).
+// Its request's bytes are kept, by reference, until the reply has come, so that a redirect can send them again.
+// Thread: one worker.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string_view>
+#include <vector>
+
+#include "resp/command_table.h"
+#include "resp/types.h"
+#include "uring/send_queue.h"
+
+namespace pool {
+
+class ReplySink;
+
+/// Bytes of a reply held back until its turn: small ones in place, larger ones on the heap. Move is not needed.
+class HeldBytes {
+ public:
+  HeldBytes() = default;
+  ~HeldBytes() { clear(); }
+  HeldBytes(const HeldBytes&) = delete;
+  HeldBytes& operator=(const HeldBytes&) = delete;
+
+  void assign(std::string_view bytes);
+  void clear();
+  [[nodiscard]] std::string_view view() const { return {size_ <= kInline ? inline_ : heap_, size_}; }
+  [[nodiscard]] bool on_heap() const { return size_ > kInline; }
+
+ private:
+  static constexpr std::size_t kInline = 28;  // "+OK", integers, short values; fills the row to 96 bytes
+  std::size_t size_ = 0;
+  union {
+    char inline_[kInline];
+    char* heap_;
+  };
+};
+
+/// What the request is to the proxy; fixed when it is made.
+struct RequestKind {
+  static constexpr std::uint16_t kNoSlot = 0xffff;
+
+  std::uint16_t slot = kNoSlot;      ///< where it goes by its key; kNoSlot: any node, or a node given by hand
+  std::uint16_t database = 0;
+  resp::Protocol protocol = resp::Protocol::kResp2;
+  bool read_only = false;            ///< harmless to run twice, may go to a replica
+  bool fixed_node = false;           ///< meant for one node: never sent to another
+  bool silent = false;               ///< the client asked for no reply (CLIENT REPLY OFF or SKIP)
+};
+
+struct PendingReply {
+  enum class State : std::uint8_t { kWaiting, kReady };
+
+  ReplySink* sink = nullptr;             ///< whom it is for; null: nobody any more, the reply is dropped
+  PendingReply* next_in_lane = nullptr;  ///< lane's line, or the line of those parked
+  PendingReply* next = nullptr;          ///< owner's line
+  uring::ChunkSpan request;              ///< holds one reference while chunk is set
+  std::uint32_t position = 0;            ///< where the request ends in the lane's output, bytes modulo 2^32
+  std::uint32_t started_ms = 0;          ///< when the client's request was taken, worker clock modulo 2^32
+  RequestKind kind;
+  std::uint8_t hops = 0;                 ///< redirects followed so far
+  State state = State::kWaiting;
+  std::uint16_t part = 0;                ///< the owner's number of this part of a split command
+  HeldBytes reply;                       ///< set while kReady
+
+  [[nodiscard]] std::string_view request_bytes() const { return request.bytes(); }
+};
+
+/// All pending replies of one worker: slabs that only grow, up to what its bounds let be in flight at once.
+class PendingReplies {
+ public:
+  explicit PendingReplies(uring::ChunkPool& chunks) : chunks_(chunks) {}
+  PendingReplies(const PendingReplies&) = delete;
+  PendingReplies& operator=(const PendingReplies&) = delete;
+
+  [[nodiscard]] PendingReply& take();
+  void release(PendingReply& pending);
+  /// Lets go of the request's bytes: it will not be sent again.
+  void drop_request(PendingReply& pending);
+  [[nodiscard]] std::size_t in_use() const { return in_use_; }
+
+ private:
+  static constexpr std::size_t kSlab = 256;
+  uring::ChunkPool& chunks_;
+  std::vector<std::unique_ptr<PendingReply[]>> slabs_;
+  PendingReply* free_ = nullptr;
+  std::size_t in_use_ = 0;
+};
+
+/// First in, first out, linked through `Next`.
+template <PendingReply* PendingReply::*Next>
+class PendingLine {
+ public:
+  [[nodiscard]] bool empty() const { return head_ == nullptr; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] PendingReply* front() const { return head_; }
+  void push(PendingReply& pending) {
+    pending.*Next = nullptr;
+    (head_ == nullptr ? head_ : tail_->*Next) = &pending;
+    tail_ = &pending;
+    ++size_;
+  }
+  PendingReply& pop() {
+    PendingReply& first = *head_;
+    head_ = first.*Next;
+    first.*Next = nullptr;
+    --size_;
+    return first;
+  }
+
+ private:
+  PendingReply* head_ = nullptr;
+  PendingReply* tail_ = nullptr;
+  std::uint32_t size_ = 0;
+};
+
+using LaneLine = PendingLine<&PendingReply::next_in_lane>;
+using OwnerLine = PendingLine<&PendingReply::next>;
+
+}  // namespace pool

@@ -1,0 +1,107 @@
+// All nodes one worker is connected to. It is handed addresses and knows no slots: who is asked for what is decided elsewhere.
+// Thread: one worker.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <random>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pool/node.h"
+#include "pool/pending_reply.h"
+#include "uring/resolver.h"
+#include "uring/stream.h"
+
+namespace pool {
+
+/// How connections are made and kept. Times in milliseconds.
+struct Settings {
+  std::string username;
+  std::string password;
+  std::chrono::milliseconds connect_timeout{3'000};
+  std::uint32_t command_timeout_ms = 10'000;  ///< a lane that owes replies and hears nothing that long is given up
+  std::uint32_t idle_timeout_ms = 180'000;    ///< a lane without requests that long is closed; 0: never
+  std::uint32_t ping_interval_ms = 5'000;     ///< a quiet lane is pinged
+  std::uint32_t failure_threshold = 2;        ///< failures in a row that make a node failing
+  std::uint32_t lanes_per_node = 1;
+  bool read_only_replicas = true;             ///< send READONLY on lanes to replicas (cluster)
+  std::size_t max_lane_bytes = 64U << 20;     ///< requests kept per lane until answered; beyond: full
+  std::size_t max_lane_requests = 1U << 20;
+  std::size_t max_reply_bytes = 1ULL << 30;   ///< one reply held whole; larger ones break the lane
+};
+
+/// What the pool tells the worker. Called inside the turn.
+class PoolHandler {
+ public:
+  virtual void on_node_ready(Node& node) = 0;
+  virtual void on_node_lost(Node& node, std::string_view reason) = 0;
+  /// A lane that was full has room again.
+  virtual void on_room() = 0;
+
+ protected:
+  ~PoolHandler() = default;
+};
+
+/// Since start, over all lanes.
+struct PoolCounters {
+  std::uint64_t requests = 0;
+  std::uint64_t replies = 0;
+  std::uint64_t connects = 0;
+  std::uint64_t connect_failures = 0;
+  std::uint64_t lost_connections = 0;
+  std::uint64_t lost_requests = 0;
+};
+
+class Pool {
+ public:
+  /// All references outlive the pool. `room.chunks` is also what `pending` keeps its requests in.
+  Pool(uring::StreamRoom& room, uring::Resolver& resolver, PendingReplies& pending, PoolHandler& handler, Settings settings);
+  ~Pool();
+  Pool(const Pool&) = delete;
+  Pool& operator=(const Pool&) = delete;
+
+  /// The node at an address, made when new. The reference stays good while the node is wanted or has requests pending, else
+  /// for ten seconds.
+  [[nodiscard]] Node& node(std::string_view host, std::uint16_t port);
+
+  /// One send for each lane that has something to send.
+  void flush();
+  /// Deadlines and health; a few times a second.
+  void tick(std::uint32_t now_ms);
+  /// Ends all connections; gone() when nothing is in flight any more.
+  void retire();
+  [[nodiscard]] bool gone() const;
+
+  [[nodiscard]] const std::map<std::string, std::unique_ptr<Node>, std::less<>>& nodes() const { return nodes_; }
+  [[nodiscard]] const PoolCounters& counters() const { return counters_; }
+  [[nodiscard]] std::uint32_t now_ms() const { return now_ms_; }
+  /// The worker's clock, set once per turn.
+  void set_now_ms(std::uint32_t now_ms) { now_ms_ = now_ms; }
+
+ private:
+  friend class Lane;
+  friend class Node;
+
+  void mark_dirty(Lane& lane) { dirty_.push_back(&lane); }
+  [[nodiscard]] std::uint32_t back_off_ms(std::uint32_t failures);
+
+  uring::StreamRoom& room_;
+  uring::Resolver& resolver_;
+  PendingReplies& pending_replies_;
+  PoolHandler& handler_;
+  Settings settings_;
+  std::map<std::string, std::unique_ptr<Node>, std::less<>> nodes_;
+  std::vector<Lane*> dirty_;
+  PoolCounters counters_;
+  std::uint32_t now_ms_ = 0;
+  std::minstd_rand jitter_;
+};
+
+/// "host:port", with brackets around an IPv6 address.
+[[nodiscard]] std::string node_name(std::string_view host, std::uint16_t port);
+
+}  // namespace pool
