@@ -1,0 +1,123 @@
+"""In front of one server that knows no cluster: databases are the client's own, no slot stands in the way."""
+import random
+import unittest
+
+from fixture import TestCase, shared_standalone, shared_standalone_proxy
+from raw import encode
+
+
+class Databases(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        shared_standalone().primary.command("FLUSHALL")
+        self.raw = self.client(shared_standalone_proxy())
+        self.other = self.client(shared_standalone_proxy())
+
+    def test_each_client_has_its_own(self):
+        self.assertEqual(self.raw.ask("SELECT", 3), "OK")
+        self.raw.call("SET", "key", "three")
+        self.assertIsNone(self.other.ask("GET", "key"))
+        self.other.call("SET", "key", "zero")
+        self.assertEqual(self.raw.ask("GET", "key"), b"three")
+        self.assertEqual(shared_standalone().primary.client(db=3).get("key"), b"three")
+        self.assertEqual(shared_standalone().primary.client(db=0).get("key"), b"zero")
+
+    def test_interleaved_pipelines(self):
+        generator = random.Random(3)
+        clients = [(number, self.client(shared_standalone_proxy())) for number in range(16)]
+        for number, client in clients:
+            client.call("SELECT", number)
+        for _ in range(50):
+            for number, client in clients:
+                count = generator.randrange(1, 10)
+                client.send(b"".join(encode("SET", "k", "%d" % number) + encode("GET", "k") for _ in range(count)))
+                client.count = count
+            for number, client in clients:
+                for _ in range(client.count):
+                    self.assertEqual(client.read_reply(), b"+OK\r\n")
+                    self.assertEqual(client.read_value(), b"%d" % number)
+
+    def test_select_inside_a_pipeline(self):
+        self.raw.send(b"".join(encode(*request) for request in (
+            ("SET", "k", "a"), ("SELECT", 1), ("SET", "k", "b"), ("GET", "k"), ("SELECT", 0), ("GET", "k"),
+            ("SELECT", 99), ("GET", "k"), ("SELECT", 1), ("GET", "k"))))
+        replies = [self.raw.read_value() for _ in range(10)]
+        self.assertEqual([reply for reply in replies if isinstance(reply, bytes)], [b"b", b"a", b"a", b"b"])
+        self.assertEqual(replies[6].args[0], "ERR DB index is out of range")
+
+    def test_flush_and_size_are_of_one_database(self):
+        self.raw.call("SET", "a", 1)
+        self.other.call("SELECT", 5)
+        self.other.call("MSET", "b", 2, "c", 3)
+        self.assertEqual((self.raw.ask("DBSIZE"), self.other.ask("DBSIZE")), (1, 2))
+        self.assertEqual(sorted(self.other.ask("KEYS", "*")), [b"b", b"c"])
+        self.other.call("FLUSHDB")
+        self.assertEqual((self.raw.ask("DBSIZE"), self.other.ask("DBSIZE")), (1, 0))
+
+    def test_a_new_client_begins_with_database_zero(self):
+        self.raw.call("SELECT", 4)
+        self.raw.call("SET", "k", 4)
+        self.raw.close()
+        self.assertIsNone(self.client(shared_standalone_proxy()).ask("GET", "k"))
+
+    def test_the_two_protocols_in_two_databases(self):
+        third = self.client(shared_standalone_proxy())
+        third.call("HELLO", 3)
+        third.call("SELECT", 2)
+        third.call("HSET", "h", "f", "two")
+        self.raw.call("HSET", "h", "f", "zero")
+        for _ in range(20):
+            self.assertEqual(third.call("HGETALL", "h"), b"%1\r\n$1\r\nf\r\n$3\r\ntwo\r\n")
+            self.assertEqual(self.raw.call("HGETALL", "h"), b"*2\r\n$1\r\nf\r\n$4\r\nzero\r\n")
+
+
+class NoSlots(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        shared_standalone().primary.command("FLUSHALL")
+        self.raw = self.client(shared_standalone_proxy())
+
+    def test_commands_over_any_keys(self):
+        self.assertEqual(self.raw.ask("MSETNX", "a", 1, "b", 2), 1)
+        self.assertEqual(self.raw.ask("MSETNX", "b", 1, "c", 2), 0)
+        self.assertEqual(self.raw.ask("MGET", "a", "b", "c"), [b"1", b"2", None])
+        self.raw.call("SADD", "s1", "x")
+        self.raw.call("SADD", "s2", "y")
+        self.assertEqual(sorted(self.raw.ask("SUNION", "s1", "s2")), [b"x", b"y"])
+        self.assertEqual(self.raw.ask("RENAME", "a", "z"), "OK")
+        self.assertEqual(self.raw.ask("EVAL", "return redis.call('mget', KEYS[1], KEYS[2])", 2, "z", "b"), [b"1", b"2"])
+
+    def test_scan(self):
+        keys = {b"key:%d" % number for number in range(1000)}
+        self.raw.call("MSET", *[part for key in keys for part in (key, 1)])
+        cursor, found = b"0", set()
+        for _ in range(1000):
+            cursor, part = self.raw.ask("SCAN", cursor, "COUNT", 100)
+            found.update(part)
+            if cursor == b"0":
+                break
+        self.assertEqual(found, keys)
+
+    def test_hello_says_standalone(self):
+        self.assertEqual(dict(self.raw.ask("HELLO", 3))[b"mode"], b"standalone")
+
+    def test_cluster_commands(self):
+        self.assertTrue(self.raw.call("CLUSTER", "SLOTS").startswith(b"-ERR"))
+
+
+class Restart(TestCase):
+
+    def test_goes_on_after_the_server_was_restarted(self):
+        client = self.client(shared_standalone_proxy())
+        client.call("SELECT", 7)
+        client.call("SET", "k", "seven")
+        shared_standalone().primary.restart()
+        self.assertEqual(client.ask("GET", "k"), b"seven")
+        self.assertEqual(client.ask("SET", "k", "again"), "OK")
+        self.assertEqual(shared_standalone().primary.client(db=7).get("k"), b"again")
+
+
+if __name__ == "__main__":
+    unittest.main()
