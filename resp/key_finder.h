@@ -1,5 +1,6 @@
 // Which arguments of a request are keys. Source: redis.io "Command key specifications"; checked against a server's
-// COMMAND GETKEYS for every command (tests/key_finder_test.cc, tests/e2e).
+// COMMAND GETKEYS for every command (tests/key_finder_server_test.cc).
+// No argument, however malformed, and no specification, however odd, makes these read or name anything out of range.
 #pragma once
 
 #include <cstddef>
@@ -13,13 +14,15 @@
 
 namespace resp {
 
-/// Index (into `arguments`) of the first key, the one that decides the slot; nullopt when the request has none.
-/// Constant time for commands whose first specification is an index (nearly all). Allocates nothing.
+/// Index (into `arguments`) of the first key, the one that decides the slot; nullopt when the request has none, or when
+/// the arguments contradict the command where that key should be. Shard channels (SPUBLISH ...) decide the slot like
+/// keys. Constant time for commands whose first specification is an index (nearly all). Allocates nothing.
 [[nodiscard]] std::optional<std::size_t> find_first_key(const Command& command,
                                                         std::span<const std::string_view> arguments);
 
-/// Appends the indices of all keys, in the order COMMAND GETKEYS gives them (ascending per specification). False when
-/// the arguments do not fit the command (COMMAND GETKEYS answers "Invalid arguments specified for command").
+/// Appends the indices of all keys, in the order COMMAND GETKEYS gives them (ascending per specification). Channels are
+/// no keys; a command without keys gives true and appends nothing. False when the arguments do not fit the command
+/// (COMMAND GETKEYS answers "Invalid arguments specified for command"); `out` is then as it was.
 bool find_keys(const Command& command, std::span<const std::string_view> arguments, std::vector<std::size_t>& out);
 
 }  // namespace resp
