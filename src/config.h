@@ -1,6 +1,6 @@
 // What the operator asked for: the YAML file and the flags, read, checked and with the defaults filled in.
-// The structs mirror the file key by key; docs/configuration.md says what each key means. A Config that load_* hands out
-// without errors is valid as a whole: every value is within its bounds and asks for nothing that is not built yet.
+// The structs mirror the file key by key; docs/configuration.md says what each key means. A Config that load_* hands
+// out without errors is valid as a whole: every value is within its bounds and asks for nothing that is not built yet.
 // Thread: plain values; read-only after loading.
 #pragma once
 
@@ -176,11 +176,12 @@ enum class Action : std::uint8_t { kServe, kCheckConfig, kKernelFeatures, kShowV
 
 struct CommandLine {
   Action action = Action::kServe;
-  ConfigResult loaded;  ///< not filled for kKernelFeatures, kShowVersion and kShowHelp, unless the flags themselves are wrong
+  ConfigResult
+      loaded;  ///< not filled for kKernelFeatures, kShowVersion and kShowHelp, unless the flags themselves are wrong
 };
 
-/// Reads the flags and the file that --config names. `arguments` is argv with the program's name first. A flag wins over
-/// the file. Reads files and the environment; call it again with the same arguments to reload.
+/// Reads the flags and the file that --config names. `arguments` is argv with the program's name first. A flag wins
+/// over the file. Reads files and the environment; call it again with the same arguments to reload.
 [[nodiscard]] CommandLine read_command_line(std::span<const char* const> arguments);
 
 /// A configuration from YAML text alone; `file_name` stands in the error messages.

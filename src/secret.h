@@ -27,8 +27,9 @@ struct SecretError {
   std::string message;
 };
 
-/// How a secret is written in a configuration: `${NAME}` is the environment variable NAME, `@/path` is the content of that
-/// file without its last line end, everything else is the secret itself. Reads the environment and the file: at start only.
+/// How a secret is written in a configuration: `${NAME}` is the environment variable NAME, `@/path` is the content of
+/// that file without its last line end, everything else is the secret itself. Reads the environment and the file: at
+/// start only.
 [[nodiscard]] std::variant<Secret, SecretError> resolve_secret(std::string_view written);
 
 }  // namespace sluice
