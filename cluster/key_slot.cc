@@ -9,8 +9,8 @@ namespace {
 constexpr std::size_t kBlock = 8;
 constexpr std::uint16_t kPolynomial = 0x1021;
 
-/// kTables[n][b]: the checksum of the byte b followed by n zero bytes. The checksum is linear and begins at zero, so that
-/// of a block is the exclusive-or of one entry per byte: eight loads that do not wait for each other.
+/// kTables[n][b]: the checksum of the byte b followed by n zero bytes. The checksum is linear and begins at zero, so
+/// that of a block is the exclusive-or of one entry per byte: eight loads that do not wait for each other.
 using Tables = std::array<std::array<std::uint16_t, 256>, kBlock>;
 
 constexpr std::uint16_t shift_zero_byte(std::uint16_t crc) {
@@ -58,6 +58,8 @@ std::string_view hash_tag(std::string_view key) {
   return key.substr(open + 1, close - open - 1);
 }
 
-Slot key_slot(std::string_view key) { return static_cast<Slot>(crc16(hash_tag(key)) % kSlotCount); }
+Slot key_slot(std::string_view key) {
+  return static_cast<Slot>(crc16(hash_tag(key)) % kSlotCount);
+}
 
 }  // namespace cluster

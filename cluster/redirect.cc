@@ -12,12 +12,9 @@ struct ErrorWord {
 };
 
 constexpr std::array kErrorWords{
-    ErrorWord{"-MOVED", ErrorKind::kMoved},
-    ErrorWord{"-ASK", ErrorKind::kAsk},
-    ErrorWord{"-TRYAGAIN", ErrorKind::kTryAgain},
-    ErrorWord{"-CLUSTERDOWN", ErrorKind::kClusterDown},
-    ErrorWord{"-LOADING", ErrorKind::kLoading},
-    ErrorWord{"-READONLY", ErrorKind::kReadOnly},
+    ErrorWord{"-MOVED", ErrorKind::kMoved},           ErrorWord{"-ASK", ErrorKind::kAsk},
+    ErrorWord{"-TRYAGAIN", ErrorKind::kTryAgain},     ErrorWord{"-CLUSTERDOWN", ErrorKind::kClusterDown},
+    ErrorWord{"-LOADING", ErrorKind::kLoading},       ErrorWord{"-READONLY", ErrorKind::kReadOnly},
     ErrorWord{"-MASTERDOWN", ErrorKind::kMasterDown},
 };
 

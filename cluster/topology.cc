@@ -26,7 +26,7 @@ struct Claims {
         const auto next = static_cast<Candidate>(primaries.size());
         const auto [found, is_new] = numbers.try_emplace(shard.primary.address, next);
         if (is_new) primaries.push_back(&shard.primary);
-        for (const auto range : shard.ranges) std::fill_n(&row[range.first], range.last - range.first + 1, found->second);
+        for (const auto [first, last] : shard.ranges) std::fill_n(&row[first], last - first + 1, found->second);
       }
     }
   }

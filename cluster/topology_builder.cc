@@ -6,7 +6,9 @@
 
 namespace cluster {
 
-TopologyBuilder::TopologyBuilder() { owner_.fill(kNobody); }
+TopologyBuilder::TopologyBuilder() {
+  owner_.fill(kNobody);
+}
 
 void TopologyBuilder::learn(const Node& node) {
   auto& known = nodes_.try_emplace(node.address, node).first->second;
@@ -66,8 +68,7 @@ Shard TopologyBuilder::finish(const Draft& draft) const {
   Shard shard{.primary = nodes_.at(draft.primary), .replicas = {}, .ranges = {}};
   auto addresses = draft.replicas;
   std::ranges::sort(addresses);
-  const auto repeated = std::ranges::unique(addresses);
-  addresses.erase(repeated.begin(), repeated.end());
+  addresses.erase(std::unique(addresses.begin(), addresses.end()), addresses.end());
   for (const auto& address : addresses) shard.replicas.push_back(nodes_.at(address));
   return shard;
 }

@@ -13,7 +13,8 @@ namespace cluster {
 
 class TopologyBuilder {
  public:
-  using Index = std::uint16_t;  ///< of a shard, in the order of their first mention; callers name at most one per slot, and one more
+  /// Numbers shards in the order of their first mention. There are never more than one per slot, and one to come.
+  using Index = std::uint16_t;
 
   TopologyBuilder();
 

@@ -25,13 +25,21 @@ const Value& at(const Value& map, std::string_view key) {
   return value == nullptr ? absent() : *value;
 }
 
-bool is_array(const Value& value) { return value.type == resp::Type::kArray; }
-bool is_map(const Value& value) { return value.type == resp::Type::kMap || is_array(value); }
-bool is_integer(const Value& value) { return value.type == resp::Type::kInteger; }
-bool is_text(const Value& value) { return value.is_string() && !value.text.empty(); }
+bool is_array(const Value& value) {
+  return value.type == resp::Type::kArray;
+}
+bool is_map(const Value& value) {
+  return value.type == resp::Type::kMap || is_array(value);
+}
+bool is_integer(const Value& value) {
+  return value.type == resp::Type::kInteger;
+}
+bool is_text(const Value& value) {
+  return value.is_string() && !value.text.empty();
+}
 
-/// A node prefers one endpoint: an address, a name, or by a null or empty one "the host you asked". "?" means that names
-/// are preferred and this node has none; then its address, which is told apart, is better than a guess.
+/// A node prefers one endpoint: an address, a name, or by a null or empty one "the host you asked". "?" means that
+/// names are preferred and this node has none; then its address, which is told apart, is better than a guess.
 std::string host_of(const Value& endpoint, const Value& ip, const Address& asked) {
   if (is_text(endpoint) && endpoint.text != "?") return endpoint.text;
   if (is_text(endpoint) && is_text(ip) && ip.text != "?") return ip.text;
@@ -51,7 +59,9 @@ std::uint16_t port_of(const Value& value) {
   return is_port ? static_cast<std::uint16_t>(value.integer) : std::uint16_t{0};
 }
 
-bool is_reachable(const Node& node) { return parse_address(node.address.text()) == node.address; }
+bool is_reachable(const Node& node) {
+  return parse_address(node.address.text()) == node.address;
+}
 
 std::optional<SlotRange> range_of(const Value& first, const Value& last) {
   if (!is_integer(first) || !is_integer(last)) return std::nullopt;
@@ -166,7 +176,7 @@ bool add_shard(TopologyBuilder& builder, const Value& shard, const Address& aske
   if (!ranges || !members) return false;
 
   const ShardMember* primary = primary_of(*members);
-  if (primary == nullptr || ranges->empty()) return true;
+  if (primary == nullptr) return true;
   const auto index = builder.shard_of(primary->node);
   for (const auto range : *ranges) builder.claim(range, index);
   for (const auto& member : *members) {

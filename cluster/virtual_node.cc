@@ -153,6 +153,8 @@ void write_cluster_info(resp::Writer& writer, const VirtualNode& node) {
   writer.verbatim(text);
 }
 
-void write_cluster_links(resp::Writer& writer) { writer.array(0); }
+void write_cluster_links(resp::Writer& writer) {
+  writer.array(0);
+}
 
 }  // namespace cluster

@@ -60,11 +60,29 @@ TEST(ParseRedirect, AMissingHostIsEmpty) {
 }
 
 TEST(ParseRedirect, RefusesWhatIsMalformed) {
-  for (const char* error :
-       {"-MOVED", "-MOVED ", "-MOVED 1", "-MOVED 1 ", "-MOVED 1 host", "-MOVED 1 host:", "-MOVED 1 host:0",
-        "-MOVED 1 host:65536", "-MOVED 1 host:12x", "-MOVED 1 host:-1", "-MOVED 16384 host:1", "-MOVED -1 host:1",
-        "-MOVED 99999999999 host:1", "-MOVED x host:1", "-MOVED 1 :", "-MOVED 1 [::1:6379", "-MOVED 1 []:6379",
-        "-MOVED  1 host:1", "-MOVED 1 host:1 more", "-MOVED 1 ho\rst:1", "-TRYAGAIN 1 host:1", "-ERR 1 host:1", ""}) {
+  for (const char* error : {"-MOVED",
+                            "-MOVED ",
+                            "-MOVED 1",
+                            "-MOVED 1 ",
+                            "-MOVED 1 host",
+                            "-MOVED 1 host:",
+                            "-MOVED 1 host:0",
+                            "-MOVED 1 host:65536",
+                            "-MOVED 1 host:12x",
+                            "-MOVED 1 host:-1",
+                            "-MOVED 16384 host:1",
+                            "-MOVED -1 host:1",
+                            "-MOVED 99999999999 host:1",
+                            "-MOVED x host:1",
+                            "-MOVED 1 :",
+                            "-MOVED 1 [::1:6379",
+                            "-MOVED 1 []:6379",
+                            "-MOVED  1 host:1",
+                            "-MOVED 1 host:1 more",
+                            "-MOVED 1 ho\rst:1",
+                            "-TRYAGAIN 1 host:1",
+                            "-ERR 1 host:1",
+                            ""}) {
     EXPECT_FALSE(parse_redirect(error)) << error;
   }
 }

@@ -201,7 +201,9 @@ RC_GTEST_PROP(Merge, TheMajorityWinsEachSlotAndATieGoesToTheFirst, ()) {
   RC_ASSERT(merged == topology_of(expected));
 }
 
-TEST(Merge, NoAnswerIsNoTopology) { EXPECT_EQ(merge_topologies({}), Topology{}); }
+TEST(Merge, NoAnswerIsNoTopology) {
+  EXPECT_EQ(merge_topologies({}), Topology{});
+}
 
 TEST(Merge, ReplicasComeFromEveryAnswerThatNamesTheWinner) {
   const auto shard = [](int primary, std::vector<Node> replicas) {
@@ -217,7 +219,8 @@ TEST(Merge, IdsAndZonesComeFromWhoeverKnowsThem) {
   const auto shard = [](Node primary, Node replica) {
     return Topology{{Shard{.primary = std::move(primary), .replicas = {std::move(replica)}, .ranges = {{0, 9}}}}};
   };
-  const std::vector answers{shard({first, "", ""}, {second, "b", ""}), shard({second, "", "west"}, {first, "a", "east"}),
+  const std::vector answers{shard({first, "", ""}, {second, "b", ""}),
+                            shard({second, "", "west"}, {first, "a", "east"}),
                             shard({first, "", ""}, {second, "", ""})};
   EXPECT_EQ(merge_topologies(answers), shard({first, "a", "east"}, {second, "b", "west"}));
 }
