@@ -1,0 +1,170 @@
+"""Dead and hanging nodes: a clear error in time for what concerns them, nothing for the rest."""
+import re
+import time
+import unittest
+
+from cluster import Cluster, slot_of
+from fixture import TestCase
+from process import wait_until
+from proxy import Proxy
+from raw import ReplyError, encode
+
+TIMEOUT_S = 2
+# What the proxy adds to a command's time budget when it is slow itself: a sanitizer build on a busy machine.
+SLACK_S = 1.5
+
+
+def setUpModule():
+    global cluster
+    cluster = Cluster(3, 0)
+    unittest.addModuleCleanup(cluster.stop)
+
+
+def key_of(node, prefix):
+    """A key whose slot the node serves."""
+    slots = cluster.slots_of(node)
+    return next(key for key in (prefix + ":%d" % index for index in range(100000)) if slot_of(key) in slots)
+
+
+class Dead(TestCase):
+
+    @classmethod
+    def setUpClass(cls):
+        cls.shared = Proxy(cluster.addresses, command_timeout="%ds" % TIMEOUT_S)
+        cls.addClassCleanup(cls.shared.stop)
+
+    def setUp(self):
+        super().setUp()
+        cluster.wait_healthy()
+        self.raw = self.client(self.shared)
+        self.other = self.client(self.shared)
+        self.victim, self.alive = cluster.primaries()[:2]
+        self.dead_key, self.live_key = key_of(self.victim, "dead"), key_of(self.alive, "live")
+        for key in (self.dead_key, self.live_key):
+            self.assertEqual(self.raw.ask("SET", key, "value"), "OK")
+
+    def assert_clear_error(self, reply):
+        self.assertRegex(reply, re.compile(rb"^-(ERR sluice: |CLUSTERDOWN )"))
+
+    def assert_in_time(self, started):
+        self.assertLess(time.monotonic() - started, TIMEOUT_S + SLACK_S)
+
+    def check_the_rest(self):
+        """While the victim is dead: others are served at once, requests for it fail in time, in their order."""
+        started = time.monotonic()
+        self.raw.send(encode("GET", self.live_key) + encode("GET", self.dead_key) + encode("GET", self.live_key))
+        for _ in range(20):
+            asked = time.monotonic()
+            self.assertEqual(self.other.ask("GET", self.live_key), b"value")
+            self.assertLess(time.monotonic() - asked, 0.5)
+        self.assertEqual(self.raw.read_value(), b"value")
+        self.assert_clear_error(self.raw.read_reply())
+        self.assert_in_time(started)
+        self.assertEqual(self.raw.read_value(), b"value")
+
+    def check_splits(self):
+        """A failed part is an error of the whole: never nil, zero or a smaller count."""
+        for request in (("MGET", self.live_key, self.dead_key), ("EXISTS", self.dead_key, self.live_key),
+                        ("TOUCH", self.live_key, self.dead_key),
+                        ("MSET", self.live_key, "value", self.dead_key, "value")):
+            with self.subTest(request=request):
+                started = time.monotonic()
+                self.assert_clear_error(self.raw.call(*request))
+                self.assert_in_time(started)
+        started = time.monotonic()
+        self.assert_clear_error(self.raw.call("DBSIZE"))
+        self.assert_in_time(started)
+
+    def check_it_is_back(self):
+        cluster.wait_healthy()
+        wait_until(lambda: self.raw.ask("GET", self.dead_key) == b"value", 5, "the proxy to find the node again")
+        self.assertEqual(self.raw.ask("MGET", self.live_key, self.dead_key), [b"value", b"value"])
+
+    def test_hanging(self):
+        self.victim.pause()
+        self.addCleanup(self.victim.resume)
+        self.check_the_rest()
+        self.check_splits()
+        self.victim.resume()
+        self.check_it_is_back()
+
+    def test_killed(self):
+        self.victim.kill()
+        self.check_the_rest()
+        self.check_splits()
+        self.victim.restart()
+        self.check_it_is_back()
+
+    def test_a_short_absence_is_waited_for(self):
+        """A request that was not sent yet waits for the node, within its budget."""
+        self.victim.kill()
+        self.victim.restart(wait=False)
+        reply = self.raw.call("GET", self.dead_key)
+        if not reply.startswith(b"$"):  # the node answers CLUSTERDOWN for two seconds after its start
+            self.assert_clear_error(reply)
+        self.check_it_is_back()
+
+    def test_cut_connections(self):
+        """An idle connection that was cut is not an error of the next request."""
+        for _ in range(5):
+            cluster.kill_connections()
+            time.sleep(0.1)
+            self.assertEqual(self.raw.ask("GET", self.dead_key), b"value")
+            self.assertEqual(self.raw.ask("SET", self.live_key, "value"), "OK")
+
+    def test_many_requests_for_a_hanging_node_all_get_an_answer(self):
+        self.victim.pause()
+        self.addCleanup(self.victim.resume)
+        clients = [self.client(self.shared) for _ in range(50)]
+        started = time.monotonic()
+        for client in clients:
+            client.send(encode("GET", self.dead_key) * 20)
+        for client in clients:
+            for _ in range(20):
+                self.assertIsInstance(client.read_value(), ReplyError)
+        self.assert_in_time(started)
+        self.victim.resume()
+        self.check_it_is_back()
+
+
+class Start(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        cluster.wait_healthy()
+
+    def test_with_one_node_down(self):
+        victim = cluster.nodes[0]
+        victim.kill()
+        self.addCleanup(victim.restart)
+        proxy = self.proxy(cluster.addresses, command_timeout="2s")
+        key = key_of(cluster.primaries()[0], "start")
+        self.assertEqual(self.client(proxy).ask("SET", key, "x"), "OK")
+
+    def test_with_a_node_that_is_not_there(self):
+        proxy = self.proxy(["127.0.0.1:1", "nosuchhost.invalid:7001", cluster.addresses[2]])
+        client = self.client(proxy)
+        for node in cluster.primaries():
+            self.assertEqual(client.ask("SET", key_of(node, "start"), "x"), "OK")
+
+    def test_one_node_is_enough(self):
+        client = self.client(self.proxy(cluster.addresses[1:2]))
+        for node in cluster.primaries():
+            self.assertEqual(client.ask("SET", key_of(node, "start"), "x"), "OK")
+
+    def test_with_all_down(self):
+        late = Cluster(3, 0, start=False)
+        self.addCleanup(late.stop)
+        proxy = self.proxy(late.addresses, command_timeout="2s")
+        client = self.client(proxy)
+        started = time.monotonic()
+        self.assertRegex(client.call("GET", "a"), re.compile(rb"^-(ERR sluice: |CLUSTERDOWN )"))
+        self.assertLess(time.monotonic() - started, 2 + SLACK_S)
+        late.start()
+        wait_until(lambda: client.ask("SET", "a", 1) == "OK", 8, "the proxy to find the cluster")
+        for index in range(50):
+            self.assertEqual(client.ask("SET", "late:%d" % index, 1), "OK")
+
+
+if __name__ == "__main__":
+    unittest.main()

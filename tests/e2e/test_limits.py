@@ -1,0 +1,218 @@
+"""Bounds: memory does not grow with a slow client or a large value; values arrive as they were sent."""
+import random
+import threading
+import time
+import unittest
+
+from fixture import TestCase, shared_cluster, shared_proxy
+from proxy import is_sanitized
+from raw import encode
+
+MB = 1 << 20
+
+
+class BackPressure(TestCase):
+
+    KEYS = 1000
+    REQUESTS = 1_000_000
+    VALUE_BYTES = 300
+
+    def test_a_client_that_does_not_read(self):
+        """A million requests are sent before the first reply is read. Memory stays bounded; all replies come, in order."""
+        proxy = self.proxy(shared_cluster().addresses)
+        keys = ["pressure:%d" % index for index in range(self.KEYS)]
+        values = [(b"%d:" % index).ljust(self.VALUE_BYTES, b".") for index in range(self.KEYS)]
+        client = self.client(proxy)
+        self.assertEqual(client.ask("MSET", *[part for pair in zip(keys, values) for part in pair]), "OK")
+        before = proxy.resident_kb()
+        requests = b"".join(encode("GET", key) for key in keys)
+        writer = threading.Thread(target=self.write, args=(client, requests), daemon=True)
+        writer.start()
+        peak = self.peak_memory(proxy, seconds=3)
+        neighbour = self.client(proxy)
+        self.assertEqual(neighbour.ask("GET", keys[7]), values[7])
+        self.read(client, b"".join(b"$%d\r\n%s\r\n" % (len(value), value) for value in values))
+        peak = max(peak, proxy.resident_kb())
+        writer.join(10)
+        self.assertLess((peak - before) / 1024, 300 if is_sanitized() else 96, "MB")
+
+    def write(self, client, requests):
+        # A duplicate, so that the timeouts of the reading side do not apply here.
+        sender = client.socket.dup()
+        sender.settimeout(50)
+        for _ in range(self.REQUESTS // self.KEYS):
+            sender.sendall(requests)
+        sender.close()
+
+    @staticmethod
+    def peak_memory(proxy, seconds):
+        deadline, peak = time.monotonic() + seconds, 0
+        while time.monotonic() < deadline:
+            peak = max(peak, proxy.resident_kb())
+            time.sleep(0.02)
+        return peak
+
+    def read(self, client, cycle):
+        """Expects `cycle` again and again: that the replies of the requests come, all of them, in their order."""
+        expected = memoryview(cycle + cycle)
+        client.socket.settimeout(10)
+        left, place = len(cycle) * (self.REQUESTS // self.KEYS), 0
+        while left:
+            data = client.socket.recv(min(left, len(cycle)))
+            self.assertTrue(data, "closed with %d bytes to come" % left)
+            if expected[place:place + len(data)] != data:
+                self.fail("a wrong reply, %d bytes before the end" % left)
+            place = (place + len(data)) % len(cycle)
+            left -= len(data)
+
+
+class LargeValues(TestCase):
+
+    def check_value(self, size, protocol=2):
+        client = self.client(shared_proxy())
+        client.call("HELLO", protocol)
+        value = random.Random(size).randbytes(size)
+        key = "large:%d" % size
+        self.assertEqual(client.call("SET", key, value), b"+OK\r\n")
+        self.assertEqual(client.ask("STRLEN", key), size)
+        reply = client.call("GET", key)
+        self.assertTrue(reply == b"$%d\r\n%s\r\n" % (size, value), "another value")
+
+    def test_sizes(self):
+        for size in (4095, 4096, 16384, 65535, 65536, 65537, 200_000, 512 * 1024, MB, 10 * MB):
+            with self.subTest(size=size):
+                self.check_value(size)
+
+    def test_resp3(self):
+        for size in (65536, 512 * 1024, 10 * MB):
+            with self.subTest(size=size):
+                self.check_value(size, protocol=3)
+
+    def test_100_mb(self):
+        self.check_value(100 * MB)
+        self.client(shared_proxy()).call("DEL", "large:%d" % (100 * MB))
+
+    def test_among_small_requests(self):
+        client = self.client(shared_proxy())
+        generator = random.Random(11)
+        values = [generator.randbytes(size) for size in (10, 700_000, 3, 0, 5 * MB, 65536, 12, 512 * 1024)]
+        stream = b""
+        for index, value in enumerate(values):
+            stream += encode("SET", "among:%d" % index, value) + encode("INCR", "among:count") + encode("GET", "among:%d" % index)
+        client.call("DEL", "among:count")
+        sender = threading.Thread(target=client.socket.dup().sendall, args=(stream,), daemon=True)
+        sender.start()
+        for index, value in enumerate(values):
+            self.assertEqual(client.read_value(), "OK")
+            self.assertEqual(client.read_value(), index + 1)
+            self.assertTrue(client.read_value() == value, index)
+        sender.join()
+
+    def test_in_other_commands(self):
+        client = self.client(shared_proxy())
+        value = random.Random(12).randbytes(2 * MB)
+        client.call("DEL", "other:h", "other:l")
+        self.assertEqual(client.ask("HSET", "other:h", "f", value), 1)
+        self.assertTrue(client.ask("HGET", "other:h", "f") == value)
+        self.assertTrue(client.ask("HGETALL", "other:h") == [b"f", value])
+        self.assertEqual(client.ask("RPUSH", "other:l", value, value), 2)
+        self.assertTrue(client.ask("LRANGE", "other:l", 0, -1) == [value, value])
+        self.assertEqual(client.ask("SET", "other:s", value), "OK")
+        self.assertEqual(client.ask("APPEND", "other:s", value), 4 * MB)
+        self.assertTrue(client.ask("SET", "other:s", "x", "GET") == value + value)
+
+    def test_many_clients_with_large_values(self):
+        clients = [self.client(shared_proxy()) for _ in range(20)]
+        values = [random.Random(seed).randbytes(MB) for seed in range(20)]
+        senders = [threading.Thread(target=client.send, daemon=True,
+                                    args=(encode("SET", "crowd:%d" % index, value) + encode("GET", "crowd:%d" % index),))
+                   for index, (client, value) in enumerate(zip(clients, values))]
+        for sender in senders:
+            sender.start()
+        for client, value in zip(clients, values):
+            self.assertEqual(client.read_value(), "OK")
+            self.assertTrue(client.read_value() == value)
+        for sender in senders:
+            sender.join()
+
+    def test_a_slow_reader_stalls_itself_alone(self):
+        slow, quick = self.client(shared_proxy()), self.client(shared_proxy())
+        value = random.Random(13).randbytes(10 * MB)
+        self.assertEqual(slow.ask("SET", "slow:value", value), "OK")
+        self.assertEqual(quick.ask("SET", "{slow:value}near", "x"), "OK")
+        before = shared_proxy().resident_kb()
+        slow.send(encode("GET", "slow:value") * 20)
+        time.sleep(0.5)
+        for _ in range(50):
+            started = time.monotonic()
+            self.assertEqual(quick.ask("GET", "{slow:value}near"), b"x")
+            self.assertLess(time.monotonic() - started, 0.5)
+        self.assertLess((shared_proxy().resident_kb() - before) / 1024, 100, "MB")
+        for _ in range(20):
+            self.assertTrue(slow.read_value() == value)
+
+    def test_a_writer_that_stops_half_way(self):
+        half, other = self.client(shared_proxy()), self.client(shared_proxy())
+        request = encode("SET", "half:value", b"x" * (4 * MB))
+        half.send(request[:len(request) // 2])
+        time.sleep(0.2)
+        for index in range(100):
+            self.assertEqual(other.ask("SET", "{half:value}%d" % index, index), "OK")
+        half.close()
+        self.assertIsNone(other.ask("GET", "half:value"))
+        for index in range(100):
+            self.assertEqual(other.ask("GET", "{half:value}%d" % index), b"%d" % index)
+
+    def test_a_reader_that_leaves_half_way(self):
+        other = self.client(shared_proxy())
+        other.call("SET", "leave:value", b"x" * (8 * MB))
+        for _ in range(20):
+            client = shared_proxy().raw()
+            client.send(encode("GET", "leave:value"))
+            client.socket.recv(10000)
+            client.close()
+        self.assertEqual(other.ask("STRLEN", "leave:value"), 8 * MB)
+
+
+class MaxClients(TestCase):
+
+    def test_one_too_many(self):
+        for workers in (1, 2):
+            with self.subTest(workers=workers):
+                proxy = self.proxy(shared_cluster().addresses, max_clients=3, workers=workers)
+                clients = [proxy.raw() for _ in range(3)]
+                for client in clients:
+                    self.assertEqual(client.call("PING"), b"+PONG\r\n")
+                with proxy.raw() as refused:
+                    self.assertEqual(refused.read_until_closed(), b"-ERR max number of clients reached\r\n")
+                for client in clients:
+                    self.assertEqual(client.call("PING"), b"+PONG\r\n")
+                clients.pop().close()
+                time.sleep(0.2)
+                with proxy.raw() as welcome:
+                    self.assertEqual(welcome.call("PING"), b"+PONG\r\n")
+                for client in clients:
+                    client.close()
+
+    def test_a_request_that_is_too_large(self):
+        proxy = self.proxy(shared_cluster().addresses, limits_max_request="1mb")
+        with proxy.raw() as client:
+            self.assertEqual(client.call("SET", "max:request", b"x" * 900_000), b"+OK\r\n")
+        with proxy.raw() as client:
+            client.send(b"*3\r\n$3\r\nSET\r\n$11\r\nmax:request\r\n$2000000\r\n")
+            self.assertTrue(client.read_until_closed().startswith(b"-ERR "))
+
+    def test_idle_clients_are_closed(self):
+        proxy = self.proxy(shared_cluster().addresses, pool_session_timeout="1s")
+        with proxy.raw() as idle, proxy.raw() as busy:
+            for client in (idle, busy):
+                self.assertEqual(client.call("PING"), b"+PONG\r\n")
+            deadline = time.monotonic() + 3
+            while time.monotonic() < deadline:
+                self.assertEqual(busy.call("PING"), b"+PONG\r\n")
+                time.sleep(0.1)
+            self.assertEqual(idle.read_until_closed(1), b"")
+
+
+if __name__ == "__main__":
+    unittest.main()

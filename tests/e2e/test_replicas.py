@@ -1,0 +1,111 @@
+"""Read preferences: reads arrive where they should, as the nodes count them."""
+import time
+import unittest
+
+from cluster import Cluster
+from fixture import TestCase
+from process import wait_until
+from raw import encode
+
+KEYS = ["replica:%d" % index for index in range(120)]
+
+
+def setUpModule():
+    global cluster
+    cluster = Cluster(3, 1, node_timeout_ms=5000)
+    unittest.addModuleCleanup(cluster.stop)
+
+
+class ReadFrom(TestCase):
+
+    def reads(self, nodes):
+        return sum(node.calls("get") for node in nodes)
+
+    def read_all(self, client):
+        client.send(b"".join(encode("GET", key) for key in KEYS))
+        return [client.read_value() for _ in KEYS]
+
+    def run_reads(self, read_from):
+        """Writes all keys, reads them ten times; returns the reads that came to primaries and replicas."""
+        proxy = self.proxy(cluster.addresses, read_from=read_from)
+        client = self.client(proxy)
+        self.assertEqual(client.ask("MSET", *[part for key in KEYS for part in (key, key)]), "OK")
+        cluster.wait_replicated()
+        primaries = cluster.primaries()
+        replicas = [node for node in cluster.nodes if node not in primaries]
+        before = self.reads(primaries), self.reads(replicas)
+        for _ in range(10):
+            self.assertEqual(self.read_all(client), [key.encode() for key in KEYS])
+        return self.reads(primaries) - before[0], self.reads(replicas) - before[1]
+
+    def test_primary(self):
+        self.assertEqual(self.run_reads("primary"), (1200, 0))
+
+    def test_replica(self):
+        self.assertEqual(self.run_reads("replica"), (0, 1200))
+
+    def test_prefer_replica(self):
+        self.assertEqual(self.run_reads("prefer_replica"), (0, 1200))
+
+    def test_any(self):
+        primaries, replicas = self.run_reads("any")
+        self.assertEqual(primaries + replicas, 1200)
+        self.assertGreater(min(primaries, replicas), 200)
+
+    def test_other_reads_go_there_and_writes_do_not(self):
+        proxy = self.proxy(cluster.addresses, read_from="replica")
+        client = self.client(proxy)
+        replicas = [node for node in cluster.nodes if node not in cluster.primaries()]
+        client.call("HSET", "replica:h", "f", "v")
+        client.call("SET", "replica:0", "x")
+        cluster.wait_replicated()
+        before = [sum(node.calls(name) for node in replicas) for name in ("hgetall", "mget", "exists", "eval_ro")]
+        self.assertEqual(client.ask("HGETALL", "replica:h"), [b"f", b"v"])
+        self.assertEqual(client.ask("MGET", "replica:0", "replica:none"), [b"x", None])
+        self.assertEqual(client.ask("EXISTS", "replica:0", "replica:none"), 1)
+        self.assertEqual(client.ask("EVAL_RO", "return redis.call('get', KEYS[1])", 1, "replica:0"), b"x")
+        after = [sum(node.calls(name) for node in replicas) for name in ("hgetall", "mget", "exists", "eval_ro")]
+        for name, low, high in zip(("hgetall", "mget", "exists", "eval_ro"), before, after):
+            self.assertGreater(high, low, name)
+
+    def test_a_dead_replica_is_left_out_and_comes_back(self):
+        proxy = self.proxy(cluster.addresses, read_from="prefer_replica", command_timeout="3s", refresh_interval="1s")
+        client = self.client(proxy)
+        client.call("MSET", *[part for key in KEYS for part in (key, key)])
+        cluster.wait_replicated()
+        replica = next(node for node in cluster.nodes if node.role() == "slave")
+        self.read_all(client)
+        replica.kill()
+        deadline = time.monotonic() + 5
+        wrong = 0
+        while time.monotonic() < deadline:
+            # The reads that were on their way may fail; those that come later are answered by the primary.
+            wrong += sum(1 for reply, key in zip(self.read_all(client), KEYS) if reply != key.encode())
+            time.sleep(0.05)
+        self.assertEqual(wrong, 0)
+        replica.restart()
+        cluster.wait_healthy()
+        before = replica.calls("get")
+
+        def serves_again():
+            self.assertEqual(self.read_all(client), [key.encode() for key in KEYS])
+            return replica.calls("get") > before
+        wait_until(serves_again, 10, "the replica to be read from again", interval=0.1)
+
+    def test_a_hanging_replica_is_left_out(self):
+        proxy = self.proxy(cluster.addresses, read_from="prefer_replica", command_timeout="1s")
+        client = self.client(proxy)
+        client.call("MSET", *[part for key in KEYS for part in (key, key)])
+        cluster.wait_replicated()
+        replica = next(node for node in cluster.nodes if node.role() == "slave")
+        replica.pause()
+        self.addCleanup(replica.resume)
+        self.read_all(client)  # some of them time out
+        started = time.monotonic()
+        for _ in range(5):
+            self.assertEqual(self.read_all(client), [key.encode() for key in KEYS])
+        self.assertLess(time.monotonic() - started, 1)
+
+
+if __name__ == "__main__":
+    unittest.main()
