@@ -81,7 +81,10 @@ class Builder : public YAML::EventHandler {
     } else if (open_.back().expects_key) {
       add_key(std::move(value));
     } else {
-      open_.back().value.entries.back().value = std::move(value);
+      ConfigEntry& entry = open_.back().value.entries.back();
+      entry.value = std::move(value);
+      // yaml-cpp notices a missing value only at what follows it.
+      if (entry.value.kind == Kind::kNull) entry.value.line = entry.line;
       open_.back().expects_key = true;
     }
   }
@@ -122,7 +125,7 @@ class Builder : public YAML::EventHandler {
 };
 
 // What yaml-cpp says, without the words of the file that it adds after a colon: they might be a secret.
-std::string syntax_message(std::string_view text, const YAML::ParserException& error) {
+std::string syntax_message(std::string_view text, const YAML::Exception& error) {
   const auto position = static_cast<std::size_t>(error.mark.pos);
   if (error.mark.pos >= 0 && position < text.size() && text[position] == '@') {
     return "a value that begins with @ must be in quotes";
@@ -147,7 +150,7 @@ std::optional<ConfigValue> read_yaml(std::string_view text, ConfigProblems& prob
     if (parser.HandleNextDocument(second)) {
       problems.push_back({second.first_line(), "", "the file holds more than one YAML document"});
     }
-  } catch (const YAML::ParserException& error) {
+  } catch (const YAML::Exception& error) {
     problems.push_back({line_of(error.mark), "", syntax_message(text, error)});
     return std::nullopt;
   }
