@@ -80,6 +80,8 @@ struct KeySpec {
   std::string_view keyword = {};    ///< kKeyword, upper case
   std::int32_t last_key = 0, key_step = 1, limit = 0;  ///< kRange
   std::int32_t key_num_index = 0, first_key = 0;       ///< kKeyNum (with key_step)
+
+  bool operator==(const KeySpec&) const = default;
 };
 
 /// One row. Rows live as long as their table (built-in rows: for ever).
