@@ -66,10 +66,11 @@ bool is_nullable(char mark) {
 }  // namespace
 
 ScanResult ReplyScanner::scan(std::string_view chunk) {
+  if (chunk.empty()) return {ScanStatus::kIncomplete, 0};
   const char* const begin = chunk.data();
   const char* const end = begin + chunk.size();
   const char* at = begin;
-  if (idle() && at != end) values_left_ = 1;
+  if (idle()) values_left_ = 1;
   while (!idle() && at != end) {
     if (state_ == State::kValue) at = pass_whole_values(at, end);
     if (idle() || at == end) break;

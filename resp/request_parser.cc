@@ -74,8 +74,9 @@ bool RequestParser::collect(std::string_view input, const RequestLimits& limits,
   arguments_left_ = header.value;
   // More arguments than the bytes at hand can hold: nothing may be sized by a mere promise.
   if (header.value > size_from(at) / kMinBulkBytes) return false;
-  if (out.arguments.capacity() > kKeptArguments) [[unlikely]]
-    out.arguments = {};
+  if (out.arguments.capacity() > kKeptArguments) [[unlikely]] {
+    std::vector<std::string_view>().swap(out.arguments);  // an assignment of {} would keep the room
+  }
   out.arguments.resize(header.value);
 
   for (std::string_view& argument : out.arguments) {

@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "fuzz/model/arrivals.h"
+#include "fuzz/model/wide.h"
 #include "resp/reply_scanner.h"
 
 namespace model {
@@ -34,7 +35,7 @@ class ReplyReader {
   [[nodiscard]] bool at_end() const { return at_ == bytes_.size(); }
 
   /// One value. `behind` values of the same level are still to come after it: their sum is bounded.
-  void value(__int128 behind, std::size_t streamed_depth) {
+  void value(Wide behind, std::size_t streamed_depth) {
     const char mark = next();
     switch (mark) {
       case '+':
@@ -52,8 +53,8 @@ class ReplyReader {
       case '$':
         return bulk();
       case '|': {
-        const __int128 fields = bounded(2 * number(length(mark)), behind);
-        for (__int128 left = fields; left > 0; --left) value(behind + left, streamed_depth);
+        const Wide fields = bounded(2 * number(length(mark)), behind);
+        for (Wide left = fields; left > 0; --left) value(behind + left, streamed_depth);
         return value(behind, streamed_depth);
       }
       case '*':
@@ -105,19 +106,19 @@ class ReplyReader {
     return text;
   }
 
-  static __int128 number(const std::string& text) {
-    __int128 value = 0;
+  static Wide number(const std::string& text) {
+    Wide value = 0;
     for (const char c : text) value = value * 10 + (c - '0');
     return value;
   }
 
-  static __int128 bounded(__int128 count, __int128 behind) {
+  static Wide bounded(Wide count, Wide behind) {
     if (count + behind + 1 > INT64_MAX) throw Malformed{};
     return count;
   }
 
   void skip_blob(const std::string& text) {
-    for (__int128 left = number(text); left > 0; --left) next();
+    for (Wide left = number(text); left > 0; --left) next();
     skip_end_of_line();
   }
 
@@ -133,12 +134,12 @@ class ReplyReader {
     }
   }
 
-  void aggregate(char mark, __int128 behind, std::size_t streamed_depth) {
+  void aggregate(char mark, Wide behind, std::size_t streamed_depth) {
     const std::string text = length(mark);
     if (text == "-1") return;
     if (text == "?") return streamed_elements(mark, streamed_depth);
-    const __int128 count = bounded(number(text) * (mark == '%' ? 2 : 1), behind);
-    for (__int128 left = count; left > 0; --left) value(behind + left - 1, streamed_depth);
+    const Wide count = bounded(number(text) * (mark == '%' ? 2 : 1), behind);
+    for (Wide left = count; left > 0; --left) value(behind + left - 1, streamed_depth);
   }
 
   void streamed_elements(char mark, std::size_t streamed_depth) {

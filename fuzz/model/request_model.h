@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "fuzz/model/arrivals.h"
+#include "fuzz/model/wide.h"
 #include "resp/request_parser.h"
 
 namespace model {
@@ -33,11 +34,11 @@ struct BadRequest {
 };
 
 /// 0, or digits that begin with another one, maybe behind a minus; within 64 bits.
-inline std::optional<__int128> number_of(const std::string& text) {
+inline std::optional<Wide> number_of(const std::string& text) {
   const std::string digits = text.starts_with("-") ? text.substr(1) : text;
   if (text == "0") return 0;
   if (digits.empty() || digits.size() > 19 || digits.front() == '0') return std::nullopt;
-  __int128 value = 0;
+  Wide value = 0;
   for (const char c : digits) {
     if (c < '0' || c > '9') return std::nullopt;
     value = value * 10 + (c - '0');
@@ -121,26 +122,26 @@ inline std::optional<Arguments> take_request(std::string& bytes, const resp::Req
   auto line = line_at(bytes, 0, '\r', limits, "too big mbulk count string");
   if (!line || bytes.size() < line->size() + 2) return std::nullopt;
   const auto count = number_of(line->substr(1));
-  if (!count || *count > static_cast<__int128>(limits.max_arguments)) throw BadRequest("invalid multibulk length");
+  if (!count || *count > static_cast<Wide>(limits.max_arguments)) throw BadRequest("invalid multibulk length");
   std::size_t at = line->size() + 2;
   if (bytes[at - 1] != '\n') throw BadRequest("expected CRLF");
   Arguments arguments;
-  for (__int128 i = 0; i < *count; ++i) {
+  for (Wide i = 0; i < *count; ++i) {
     line = line_at(bytes, at, '\r', limits, "too big bulk count string");
     if (!line || bytes.size() < at + line->size() + 2) return std::nullopt;
     const char mark = bytes[at];
     if (mark != '$')
       throw BadRequest("expected '$', got '" + std::string(1, mark == '\r' || mark == '\n' ? ' ' : mark) + "'");
     const auto length = number_of(line->substr(1));
-    if (!length || *length < 0 || *length > static_cast<__int128>(limits.max_bulk_bytes)) {
+    if (!length || *length < 0 || *length > static_cast<Wide>(limits.max_bulk_bytes)) {
       throw BadRequest("invalid bulk length");
     }
     at += line->size() + 2;
     if (bytes[at - 1] != '\n') throw BadRequest("expected CRLF");
-    if (static_cast<__int128>(at) + *length + 2 > static_cast<__int128>(limits.max_request_bytes)) {
+    if (static_cast<Wide>(at) + *length + 2 > static_cast<Wide>(limits.max_request_bytes)) {
       throw BadRequest("request larger than max_request");
     }
-    if (static_cast<__int128>(bytes.size()) < static_cast<__int128>(at) + *length + 2) return std::nullopt;
+    if (static_cast<Wide>(bytes.size()) < static_cast<Wide>(at) + *length + 2) return std::nullopt;
     arguments.push_back(bytes.substr(at, static_cast<std::size_t>(*length)));
     at += arguments.back().size() + 2;
     if (bytes.substr(at - 2, 2) != "\r\n") throw BadRequest("expected CRLF");
