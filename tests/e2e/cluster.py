@@ -18,9 +18,13 @@ def slot_of(key):
 
 
 class Cluster:
-    """`primaries` shards of equal size with `replicas` replicas each. A dead shard leaves the others serving."""
+    """`primaries` shards of equal size with `replicas` replicas each. A dead shard leaves the others serving.
 
-    def __init__(self, primaries=3, replicas=1, server="redis-server", node_timeout_ms=1500, start=True):
+    The program is SLUICE_E2E_SERVER (redis-server, valkey-server) unless `server` names one.
+    """
+
+    def __init__(self, primaries=3, replicas=1, server=None, node_timeout_ms=1500, start=True):
+        server = server or os.environ.get("SLUICE_E2E_SERVER", "redis-server")
         self._folder = temporary_folder()
         options = {
             "cluster-enabled": "yes", "cluster-config-file": "nodes.conf",

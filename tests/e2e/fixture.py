@@ -40,9 +40,9 @@ def _keep(thing):
 
 
 @functools.lru_cache(maxsize=None)
-def shared_cluster(replicas=0, server="redis-server"):
+def shared_cluster():
     """Three primaries. For tests that leave it whole."""
-    return _keep(Cluster(3, replicas, server))
+    return _keep(Cluster(3, 0))
 
 
 @functools.lru_cache(maxsize=None)

@@ -27,18 +27,21 @@ def _die_with_parent():
 
 
 class Process:
-    """One child in a process group of its own. Its output goes to `log_path`, appended over restarts.
+    """One child in a process group of its own. Its output goes to `log_path`, appended over restarts; with `piped`, its
+    standard input and output are pipes of text (`stdin`, `stdout`) and only its errors go to the log.
 
     Start it from the main thread: the kernel kills it when the thread that forked it ends.
     """
 
-    def __init__(self, arguments, log_path, env=None):
+    def __init__(self, arguments, log_path, piped=False):
         self.arguments = [str(argument) for argument in arguments]
         self.log_path = log_path
         with open(log_path, "ab") as log:
-            self._popen = subprocess.Popen(self.arguments, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=env,
+            self._popen = subprocess.Popen(self.arguments, stdin=subprocess.PIPE if piped else subprocess.DEVNULL,
+                                           stdout=subprocess.PIPE if piped else log, stderr=log, text=piped,
                                            start_new_session=True, preexec_fn=_die_with_parent)
         self.pid = self._popen.pid
+        self.stdin, self.stdout = self._popen.stdin, self._popen.stdout
         _running.append(self)
 
     def signal(self, number):
