@@ -87,6 +87,7 @@ TEST(Mistakes, WrongTypes) {
 
 TEST(Mistakes, WhatYamlItselfRefuses) {
   EXPECT_EQ(errors_of("workers: 1\nbackend: [\n"), Lines{"sluice.yaml:3: YAML syntax: end of sequence flow not found"});
+  EXPECT_EQ(errors_of("workers: \"\\q\"\n"), Lines{"sluice.yaml:1: YAML syntax: unknown escape character"});
   EXPECT_EQ(errors_of("- a\n"), Lines{"sluice.yaml:1: the file must be a mapping of keys"});
   EXPECT_EQ(errors_of(kNodes + "---\nworkers: 2\n"),
             Lines{"sluice.yaml:2: the file holds more than one YAML document"});
@@ -204,7 +205,7 @@ TEST(Secrets, AreNeverShown) {
   const std::vector<Lines> kArguments{{"--password", "x", "hunter2"},
                                       {"--pasword", "hunter2"},
                                       {"--pasword=hunter2"},
-                                      {"--pasword", "-hunter2"},
+                                      {"--pasword", "-Xhunter2"},
                                       {"hunter2"},
                                       {"--password=hunter2", "--zone"},
                                       {"--password=hunter2", "--password=hunter2"}};
