@@ -173,7 +173,8 @@ void Lane::fail(std::string_view reason) {
   }
   lose_all(why);
   if (!retired_) {
-    node_.on_lane_failed(failures_);
+    // A database the server does not have says nothing about the node.
+    if (key_.database == 0) node_.on_lane_failed(failures_);
     pool_.handler_.on_node_lost(node_, why);
   }
 }
@@ -206,7 +207,7 @@ void Lane::tick(std::uint32_t now_ms) {
   if (state_ == State::kResting) {
     if (static_cast<std::int32_t>(now_ms - resting_until_ms_) < 0) return;
     state_ = State::kIdle;
-    if (node_.wanted()) connect();
+    if (node_.wanted() && key_.database == 0) connect();
     return;
   }
   if (state_ != State::kReady && state_ != State::kHandshaking) return;

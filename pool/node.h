@@ -30,9 +30,15 @@ class Node {
   void set_wanted(bool wanted) { wanted_ = wanted; }
   [[nodiscard]] bool wanted() const { return wanted_; }
 
+  /// A replica is read over connections of its own that have sent READONLY.
+  void set_replica(bool replica) { replica_ = replica; }
+  [[nodiscard]] bool is_replica() const { return replica_; }
+
   /// From the server's HELLO; empty before.
   [[nodiscard]] const std::string& server_version() const { return server_version_; }
+  /// Availability zone, from the server's HELLO or as set by whoever learned it elsewhere; may be empty.
   [[nodiscard]] const std::string& zone() const { return zone_; }
+  void set_zone(std::string_view zone) { zone_ = zone; }
 
   [[nodiscard]] std::size_t ready_lanes() const;
   [[nodiscard]] std::size_t pending() const;
@@ -64,6 +70,7 @@ class Node {
   std::vector<Group> groups_;  // one to four; a linear search beats any map
   bool failing_ = false;
   bool wanted_ = false;
+  bool replica_ = false;
   bool retired_ = false;
   std::uint32_t named_ms_ = 0;  ///< when somebody last asked the pool for it
   std::uint64_t connects_ = 0;

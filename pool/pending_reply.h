@@ -61,6 +61,7 @@ struct PendingReply {
   uring::ChunkSpan request;              ///< holds one reference while chunk is set
   std::uint32_t position = 0;            ///< where the request ends in the lane's output, bytes modulo 2^32
   std::uint32_t started_ms = 0;          ///< when the client's request was taken, worker clock modulo 2^32
+  std::uint32_t salt = 0;                ///< the client's, see Node::lane
   RequestKind kind;
   std::uint8_t hops = 0;                 ///< redirects followed so far
   State state = State::kWaiting;

@@ -43,6 +43,12 @@ Node& Pool::node(std::string_view host, std::uint16_t port) {
   return *found->second;
 }
 
+uring::ChunkSpan Pool::keep(std::string_view request) {
+  uring::Chunk* chunk = room_.chunks.take(request.size());
+  chunk->append(request);
+  return {chunk, 0, chunk->size};
+}
+
 void Pool::flush() {
   // Only what is dirty now: a flush never makes a lane dirty.
   for (Lane* lane : dirty_) lane->flush();

@@ -68,6 +68,9 @@ class Pool {
   /// for ten seconds.
   [[nodiscard]] Node& node(std::string_view host, std::uint16_t port);
 
+  /// A copy of a request's bytes, one reference held, for a request that no lane takes yet.
+  [[nodiscard]] uring::ChunkSpan keep(std::string_view request);
+
   /// One send for each lane that has something to send.
   void flush();
   /// Deadlines and health; a few times a second.

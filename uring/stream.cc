@@ -9,6 +9,11 @@
 
 namespace uring {
 
+void StreamRoom::rearm() {
+  for (Stream* stream : starved) stream->receive();
+  starved.clear();
+}
+
 Stream::Stream(StreamRoom& room, StreamHandler& handler)
     : room_(room),
       handler_(handler),
@@ -30,8 +35,8 @@ void Stream::open(int fd) {
 }
 
 void Stream::receive() {
-  if (receive_.in_flight() || paused_ || state_ != State::kOpen || ended_) return;
   starved_ = false;
+  if (receive_.in_flight() || paused_ || state_ != State::kOpen || ended_) return;
   room_.ring.start(receive_, [this](io_uring_sqe* sqe) {
     io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
     sqe->flags |= IOSQE_BUFFER_SELECT;
@@ -48,6 +53,8 @@ void Stream::on_receive(Completion completion) {
     if (paused_) cancel_receive();
   } else if (completion.result == -ENOBUFS) {
     starved_ = true;
+    ++room_.starvations;
+    room_.starved.push_back(this);
   } else if (completion.result != -ECANCELED && completion.result != -EINTR) {
     end(-completion.result);
   }
@@ -76,10 +83,6 @@ void Stream::resume() {
   if (!paused_) return;
   paused_ = false;
   receive();
-}
-
-void Stream::rearm() {
-  if (starved_) receive();
 }
 
 void Stream::cancel_receive() {

@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <vector>
 
 #include "uring/buffer_ring.h"
 #include "uring/operation.h"
@@ -30,13 +31,23 @@ class StreamHandler {
   ~StreamHandler() = default;
 };
 
+class Stream;
+
 /// What the streams of one kind share. Owned by the worker, outlives them.
 struct StreamRoom {
   Ring& ring;
   BufferRing& buffers;
   ChunkPool& chunks;
   bool cancel_by_opcode;  ///< Features::cancel_by_opcode
-  std::uint64_t receives = 0, bytes_received = 0, sends = 0, bytes_sent = 0;
+  std::uint64_t receives = 0;
+  std::uint64_t bytes_received = 0;
+  std::uint64_t sends = 0;
+  std::uint64_t bytes_sent = 0;
+  std::uint64_t starvations = 0;     ///< receives that ended for want of a buffer
+  std::vector<Stream*> starved = {};  ///< of this turn
+
+  /// Arms the starved ones again; once per turn, when the turn's leases have returned.
+  void rearm();
 };
 
 class Stream {
@@ -65,16 +76,12 @@ class Stream {
   void pause();
   void resume();
   [[nodiscard]] bool paused() const { return paused_; }
-  /// Arms the receive again where it ended for want of buffers; called at the end of each turn for such streams.
-  void rearm();
-  /// The receive ended for want of a buffer (-ENOBUFS) and waits for rearm().
-  [[nodiscard]] bool starved() const { return starved_; }
-
   [[nodiscard]] bool is_open() const { return state_ == State::kOpen || state_ == State::kDraining; }
   [[nodiscard]] bool is_closed() const { return state_ == State::kClosed; }
   [[nodiscard]] int fd() const { return fd_; }
 
  private:
+  friend struct StreamRoom;
   enum class State : std::uint8_t { kClosed, kOpen, kDraining, kClosing };
 
   void receive();
@@ -94,7 +101,7 @@ class Stream {
   int fd_ = -1;
   State state_ = State::kClosed;
   bool paused_ = false;
-  bool starved_ = false;
+  bool starved_ = false;  ///< stands in the room's list, to be armed again
   bool ended_ = false;
 };
 

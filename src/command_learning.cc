@@ -1,0 +1,97 @@
+#include "src/command_learning.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "resp/value.h"
+#include "resp/writer.h"
+#include "src/limits.h"
+
+namespace sluice {
+namespace {
+
+std::string lower(std::string_view text) {
+  std::string out(text);
+  std::transform(out.begin(), out.end(), out.begin(), [](unsigned char c) { return static_cast<char>(std::tolower(c)); });
+  return out;
+}
+
+/// "name", or "name|subcommand" where the container is known.
+std::string asked_name(const resp::CommandTable& table, std::span<const std::string_view> arguments) {
+  const bool container = table.find_name(arguments[0]) != nullptr && arguments.size() > 1;
+  std::string name = lower(arguments[0].substr(0, limits::kMaxCommandNameBytes));
+  if (container) name += '|' + lower(arguments[1].substr(0, limits::kMaxCommandNameBytes));
+  return name;
+}
+
+}  // namespace
+
+CommandLearning::CommandLearning(resp::CommandTable& table, Router& router, Redirection& redirection, pool::Pool& pool,
+                                 pool::PendingReplies& pending, LearningListener& listener)
+    : table_(table), router_(router), redirection_(redirection), pool_(pool), pending_(pending), listener_(listener) {}
+
+CommandLearning::Verdict CommandLearning::ask(std::span<const std::string_view> arguments, std::uint32_t salt) {
+  const std::string name = asked_name(table_, arguments);
+  if (name.size() > 2 * limits::kMaxCommandNameBytes || unknown_.contains(name)) return Verdict::kNoCommand;
+  if (unanswered_.erase(name) > 0) return Verdict::kNobodyToAsk;
+  if (asked_.contains(name)) return Verdict::kAsked;
+
+  std::string request;
+  resp::write_request(request, {"COMMAND", "INFO", name});
+  pool::PendingReply& pending = pending_.take();
+  pending.sink = this;
+  pending.kind.read_only = true;
+  pending.salt = salt;
+  pending.started_ms = pool_.now_ms();
+  pool::Lane* lane = router_.lane_for(pending.kind, salt);
+  if (lane != nullptr && lane->accepts() && !lane->full()) {
+    asked_.insert(name);
+    lane->enqueue(pending, request);
+  } else if (redirection_.park(pending, request)) {
+    asked_.insert(name);
+  } else {
+    pending_.release(pending);
+    return Verdict::kNobodyToAsk;
+  }
+  return Verdict::kAsked;
+}
+
+void CommandLearning::on_reply(pool::PendingReply& pending, std::string_view reply) {
+  if (reply[0] == '-' && redirection_.takes_error(pending, reply)) return;
+  settle(pending, reply);
+}
+
+void CommandLearning::on_lost(pool::PendingReply& pending, pool::Loss, std::string_view) {
+  if (!redirection_.park(pending)) settle(pending, {});
+}
+
+void CommandLearning::settle(pool::PendingReply& pending, std::string_view reply) {
+  // The request itself says which name was asked: "*3 COMMAND INFO name".
+  const auto request = resp::parse_value(pending.request_bytes());
+  const std::string name = request->elements[2].text;
+  pending_.release(pending);
+  asked_.erase(name);
+  const auto value = reply.empty() ? std::nullopt : resp::parse_value(reply);
+  if (!value || value->elements.size() != 1) {
+    unanswered_.insert(name);
+  } else if (table_.learn(value->elements[0]) == nullptr || table_.find_name(name) == nullptr) {
+    if (unknown_.size() >= limits::kMaxUnknownCommands) unknown_.clear();
+    unknown_.insert(name);
+  }
+  listener_.on_command_learned();
+}
+
+std::string unknown_command_error(std::span<const std::string_view> arguments, bool known_container) {
+  const auto shown = [](std::string_view text) { return std::string(text.substr(0, 128)); };
+  if (known_container && arguments.size() > 1) {
+    std::string upper(arguments[0]);
+    std::transform(upper.begin(), upper.end(), upper.begin(),
+                   [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+    return "ERR unknown subcommand '" + shown(arguments[1]) + "'. Try " + upper + " HELP.";
+  }
+  std::string error = "ERR unknown command '" + shown(arguments[0]) + "', with args beginning with: ";
+  for (std::size_t i = 1; i < arguments.size() && error.size() < 256; ++i) error += "'" + shown(arguments[i]) + "' ";
+  return error;
+}
+
+}  // namespace sluice

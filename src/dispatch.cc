@@ -1,0 +1,272 @@
+#include "src/dispatch.h"
+
+#include <algorithm>
+#include <cctype>
+
+#include "cluster/key_slot.h"
+#include "resp/key_finder.h"
+#include "resp/writer.h"
+#include "src/fan_out.h"
+#include "src/scan.h"
+#include "src/worker.h"
+
+namespace sluice {
+namespace {
+
+using resp::Command;
+using resp::RequestPolicy;
+using resp::ResponsePolicy;
+using resp::SessionClass;
+
+Merge merge_of(const Command& command) {
+  switch (command.response_policy) {
+    case ResponsePolicy::kOneSucceeded:
+      return Merge::kOneSucceeded;
+    case ResponsePolicy::kAllSucceeded:
+      return Merge::kAllSucceeded;
+    case ResponsePolicy::kAggLogicalAnd:
+      return Merge::kLogicalAnd;
+    case ResponsePolicy::kAggLogicalOr:
+      return Merge::kLogicalOr;
+    case ResponsePolicy::kAggMin:
+      return Merge::kMinimum;
+    case ResponsePolicy::kAggMax:
+      return Merge::kMaximum;
+    case ResponsePolicy::kAggSum:
+      return Merge::kSum;
+    case ResponsePolicy::kNone:
+    case ResponsePolicy::kSpecial:
+      break;
+  }
+  return Merge::kConcatenate;
+}
+
+bool equals_ignoring_case(std::string_view a, std::string_view b) {
+  return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
+}
+
+std::string wrong_arity(std::string_view name) {
+  return "-ERR wrong number of arguments for '" + std::string(name) + "' command\r\n";
+}
+
+}  // namespace
+
+bool asks_to_block(const resp::Request& request) {
+  for (const std::string_view argument : std::span(request.arguments).subspan(1)) {
+    if (equals_ignoring_case(argument, "streams")) return false;
+    if (equals_ignoring_case(argument, "block")) return true;
+  }
+  return false;
+}
+
+std::string refusal(const Command& command, std::string_view shown_name) {
+  std::string name(shown_name);
+  std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
+  std::ranges::replace(name, '|', ' ');
+  const std::string_view why = [&]() -> std::string_view {
+    switch (command.session_class) {
+      case SessionClass::kTransaction:
+        return "transactions are not built into this version yet";
+      case SessionClass::kBlocking:
+      case SessionClass::kShared:
+        return "blocking commands are not built into this version yet";
+      case SessionClass::kPubSub:
+        return "subscriptions are not built into this version yet";
+      case SessionClass::kMonitor:
+        return "monitoring is not built into this version yet";
+      default:
+        return "not for clients of a proxy";
+    }
+  }();
+  return "-ERR sluice: " + name + ": " + std::string(why) + "\r\n";
+}
+
+Dispatch::Dispatch(Worker& worker) : worker_(worker), local_(worker) {
+  const resp::CommandTable& table = worker.commands();
+  specials_ = {{table.find_name("scan"), Special::kScan},
+               {table.find_name("info"), Special::kInfo},
+               {table.find_name("randomkey"), Special::kRandomKey}};
+}
+
+void Dispatch::handle(Session& session, const resp::Request& request) {
+  ++worker_.counters().commands;
+  const Command* command = worker_.commands().find(request.arguments);
+  if (command == nullptr) [[unlikely]] return meet_unknown(session, request);
+  if (!command->accepts_arity(request.arguments.size())) [[unlikely]] return session.answer(wrong_arity(command->name));
+  switch (command->session_class) {
+    case SessionClass::kShared:
+      return forward(session, *command, request);
+    case SessionClass::kLocal:
+      return local_.handle(session, *command, request);
+    default:
+      return session.answer(refusal(*command, command->name));
+  }
+}
+
+void Dispatch::meet_unknown(Session& session, const resp::Request& request) {
+  if (equals_ignoring_case(request.arguments[0], "sluice")) return local_.handle_sluice(session, request);
+  switch (worker_.learning().ask(request.arguments, session.salt())) {
+    case CommandLearning::Verdict::kAsked:
+      return session.hold(Hold::kLearning);
+    case CommandLearning::Verdict::kNobodyToAsk:
+      return session.answer("-ERR sluice: the command is not known here and no backend node could be asked about it\r\n");
+    case CommandLearning::Verdict::kNoCommand:
+      break;
+  }
+  const bool container = worker_.commands().find_name(request.arguments[0]) != nullptr;
+  std::string reply;
+  resp::Writer(reply, session.protocol).error(unknown_command_error(request.arguments, container));
+  session.answer(reply);
+}
+
+void Dispatch::forward(Session& session, const Command& command, const resp::Request& request) {
+  if (command.is(resp::kBlocking) && asks_to_block(request)) {
+    return session.answer(refusal(command, command.name));
+  }
+  switch (command.request_policy) {
+    case RequestPolicy::kNone:
+      return send_keyed(session, command, request);
+    case RequestPolicy::kMultiShard:
+      return send_split(session, command, request);
+    case RequestPolicy::kAllShards:
+    case RequestPolicy::kAllNodes:
+      if (command.response_policy == ResponsePolicy::kSpecial) return send_special(session, command, request);
+      return send_everywhere(session, command, request, merge_of(command));
+    case RequestPolicy::kSpecial:
+      return send_special(session, command, request);
+  }
+}
+
+pool::RequestKind Dispatch::kind_of(const Session& session, const Command& command) const {
+  return {.database = session.database, .protocol = session.protocol, .read_only = command.is(resp::kReadOnly)};
+}
+
+std::string_view Dispatch::bytes_of(const resp::Request& request) {
+  if (!request.is_inline) [[likely]] return request.bytes;
+  encoded_.clear();
+  resp::write_request(encoded_, request.arguments);
+  return encoded_;
+}
+
+bool Dispatch::in_order(Session& session) {
+  const std::uint32_t version = worker_.router().version();
+  if (session.outstanding() == 0) session.route_version = version;
+  if (!session.fenced && session.route_version == version) return true;
+  session.hold(Hold::kOwnReplies);
+  return false;
+}
+
+void Dispatch::send_keyed(Session& session, const Command& command, const resp::Request& request) {
+  pool::RequestKind kind = kind_of(session, command);
+  if (const auto index = resp::find_first_key(command, request.arguments)) {
+    kind.slot = worker_.router().is_cluster() ? cluster::key_slot(request.arguments[*index]) : cluster::Slot{0};
+  } else {
+    // Without a key nothing says that a replica will do.
+    kind.read_only = false;
+  }
+  send(session, kind, request);
+}
+
+void Dispatch::send(Session& session, const pool::RequestKind& kind, const resp::Request& request) {
+  if (!in_order(session)) return;
+  pool::Lane* lane = worker_.router().lane_for(kind, session.salt());
+  if (lane != nullptr && lane->full()) [[unlikely]] return session.hold(Hold::kRoom);
+  pool::PendingReply& pending = session.expect(kind);
+  if (lane != nullptr && lane->accepts()) [[likely]] return lane->enqueue(pending, bytes_of(request));
+  if (worker_.redirection().park(pending, bytes_of(request))) {
+    session.fenced = true;
+  } else {
+    session.complete(pending, Redirection::lost_error(pool::Loss::kNotSent, "too many requests wait for it"));
+  }
+}
+
+void Dispatch::send_to_slot(Session& session, std::uint16_t slot, const resp::Request& request) {
+  send(session, {.slot = slot, .database = session.database, .protocol = session.protocol}, request);
+}
+
+/// DEL, UNLINK, EXISTS, TOUCH, MGET, MSET: one request per slot, since a slot is what moves.
+void Dispatch::send_split(Session& session, const Command& command, const resp::Request& request) {
+  const std::vector<std::string_view>& arguments = request.arguments;
+  const auto step = static_cast<std::size_t>(command.key_specs.front().key_step);
+  if ((arguments.size() - 1) % step != 0) return session.answer(wrong_arity(command.name));
+  if (!worker_.router().is_cluster() || command.response_policy == ResponsePolicy::kAggMin) {
+    return send_keyed(session, command, request);  // MSETNX is all or nothing: never split
+  }
+  slots_of_keys_.clear();
+  for (std::size_t i = 1; i < arguments.size(); i += step) {
+    slots_of_keys_.emplace_back(cluster::key_slot(arguments[i]), static_cast<std::uint32_t>(slots_of_keys_.size()));
+  }
+  const std::uint16_t first = slots_of_keys_.front().first;
+  if (std::ranges::all_of(slots_of_keys_, [&](const auto& key) { return key.first == first; })) {
+    pool::RequestKind kind = kind_of(session, command);
+    kind.slot = first;
+    return send(session, kind, request);
+  }
+  if (!in_order(session)) return;
+  std::ranges::stable_sort(slots_of_keys_, {}, [](const auto& key) { return key.first; });
+  std::vector<FanOut::Request> parts;
+  std::vector<std::string_view> part_arguments;
+  for (std::size_t begin = 0; begin < slots_of_keys_.size();) {
+    FanOut::Request& part = parts.emplace_back();
+    part.kind = kind_of(session, command);
+    part.kind.slot = slots_of_keys_[begin].first;
+    part_arguments.assign(1, arguments[0]);
+    std::size_t end = begin;
+    for (; end < slots_of_keys_.size() && slots_of_keys_[end].first == part.kind.slot; ++end) {
+      const std::uint32_t key = slots_of_keys_[end].second;
+      part.positions.push_back(key);
+      for (std::size_t i = 0; i < step; ++i) part_arguments.push_back(arguments[1 + key * step + i]);
+    }
+    resp::write_request(part.bytes, part_arguments);
+    begin = end;
+  }
+  const Merge merge = command.response_policy == ResponsePolicy::kNone ? Merge::kKeepOrder : merge_of(command);
+  pool::PendingReply& whole = session.expect(kind_of(session, command));
+  FanOut::start(worker_, whole, merge, slots_of_keys_.size(), std::move(parts));
+}
+
+void Dispatch::send_everywhere(Session& session, const Command& command, const resp::Request& request, Merge merge) {
+  const std::vector<cluster::Shard>& shards = worker_.router().topology().shards;
+  const bool replicas = command.request_policy == RequestPolicy::kAllNodes;
+  pool::RequestKind kind = kind_of(session, command);
+  const bool one_node = shards.size() == 1 && (!replicas || shards.front().replicas.empty());
+  if (shards.empty() || one_node) {
+    kind.slot = shards.empty() ? pool::RequestKind::kNoSlot : shards.front().ranges.front().first;
+    return send(session, kind, request);
+  }
+  if (!in_order(session)) return;
+  std::vector<FanOut::Request> parts;
+  const std::string_view bytes = bytes_of(request);
+  for (const cluster::Shard& shard : shards) {
+    kind.slot = shard.ranges.front().first;
+    parts.push_back({.kind = kind, .node = nullptr, .bytes = std::string(bytes), .positions = {}});
+    if (!replicas) continue;
+    for (const cluster::Node& replica : shard.replicas) {
+      pool::RequestKind fixed = kind;
+      fixed.fixed_node = true;
+      pool::Node& node = worker_.pool().node(replica.address.host, replica.address.port);
+      parts.push_back({.kind = fixed, .node = &node, .bytes = std::string(bytes), .positions = {}});
+    }
+  }
+  FanOut::start(worker_, session.expect(kind_of(session, command)), merge, 0, std::move(parts));
+}
+
+void Dispatch::send_special(Session& session, const Command& command, const resp::Request& request) {
+  const auto found = specials_.find(&command);
+  const Special special = found == specials_.end() ? Special::kNone : found->second;
+  const bool one_shard = worker_.router().topology().shards.size() <= 1;
+  switch (one_shard ? Special::kNone : special) {
+    case Special::kScan:
+      if (in_order(session)) ClusterScan::start(session, request);
+      return;
+    case Special::kInfo:
+      return send_everywhere(session, command, request, Merge::kInfo);
+    case Special::kRandomKey:
+      return send_everywhere(session, command, request, Merge::kAnyNotNull);
+    case Special::kNone:
+      // A node's own view (MEMORY STATS, LATENCY ...): that of the client's usual node.
+      return send_keyed(session, command, request);
+  }
+}
+
+}  // namespace sluice

@@ -1,0 +1,81 @@
+#include "src/fan_out.h"
+
+#include <limits>
+#include <utility>
+
+#include "src/worker.h"
+
+namespace sluice {
+
+using pool::PendingReply;
+
+FanOut::FanOut(Worker& worker, PendingReply& whole, Merge merge, std::size_t places, bool read_only)
+    : worker_(worker), whole_(whole), merge_(merge), read_only_(read_only), places_(places) {}
+
+void FanOut::start(Worker& worker, PendingReply& whole, Merge merge, std::size_t places, std::vector<Request> requests) {
+  assert(!requests.empty() && requests.size() <= std::numeric_limits<std::uint16_t>::max());
+  auto* fan_out = new FanOut(worker, whole, merge, places, whole.kind.read_only);
+  fan_out->parts_.resize(requests.size());
+  // One more than are sent, so that parts which fail at once cannot end it while others are still to be sent.
+  fan_out->outstanding_ = requests.size() + 1;
+  for (std::size_t i = 0; i < requests.size(); ++i) {
+    fan_out->parts_[i].positions = std::move(requests[i].positions);
+    fan_out->send(requests[i], static_cast<std::uint16_t>(i));
+  }
+  if (--fan_out->outstanding_ == 0) fan_out->finish();
+}
+
+void FanOut::send(Request& request, std::uint16_t part) {
+  PendingReply& pending = worker_.pending_replies().take();
+  pending.sink = this;
+  pending.kind = request.kind;
+  pending.part = part;
+  pending.salt = whole_.salt;
+  pending.started_ms = whole_.started_ms;
+  Router& router = worker_.router();
+  pool::Lane* lane = request.node != nullptr ? &router.lane_of(*request.node, request.kind, pending.salt)
+                                             : router.lane_for(request.kind, pending.salt);
+  if (lane != nullptr && lane->accepts() && !lane->full()) {
+    lane->enqueue(pending, request.bytes);
+  } else if (worker_.redirection().park(pending, request.bytes)) {
+    fence();
+  } else {
+    settle(pending, Redirection::lost_error(pool::Loss::kNotSent, "no connection"));
+  }
+}
+
+/// The client's later requests must not overtake a part that is late.
+void FanOut::fence() {
+  if (whole_.sink != nullptr) static_cast<Session*>(whole_.sink)->fenced = true;
+}
+
+bool FanOut::has_writes_outstanding() const {
+  return whole_.sink != nullptr && static_cast<const Session*>(whole_.sink)->has_writes_outstanding();
+}
+
+void FanOut::on_reply(PendingReply& pending, std::string_view reply) {
+  if (reply[0] != '-') [[likely]] return settle(pending, reply);
+  if (worker_.redirection().takes_error(pending, reply)) return fence();
+  settle(pending, worker_.redirection().as_seen_by_client(reply));
+}
+
+void FanOut::on_lost(PendingReply& pending, pool::Loss loss, std::string_view reason) {
+  const bool repeatable = loss == pool::Loss::kNotSent || (read_only_ && !has_writes_outstanding());
+  if (repeatable && worker_.redirection().park(pending)) return fence();
+  settle(pending, Redirection::lost_error(loss, reason));
+}
+
+void FanOut::settle(PendingReply& pending, std::string_view reply) {
+  parts_[pending.part].reply = reply;
+  worker_.pending_replies().release(pending);
+  if (--outstanding_ == 0) finish();
+}
+
+void FanOut::finish() {
+  const std::unique_ptr<FanOut> self(this);
+  if (whole_.sink == nullptr) return worker_.pending_replies().release(whole_);
+  const std::string merged = merge_replies(merge_, parts_, places_, whole_.salt);
+  static_cast<Session*>(whole_.sink)->complete(whole_, merged);
+}
+
+}  // namespace sluice

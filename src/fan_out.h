@@ -1,0 +1,54 @@
+// One client's command as several requests: split by slot, or sent to every shard or node, and answered by one merged reply.
+// Thread: one worker.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "pool/node.h"
+#include "pool/reply_sink.h"
+#include "src/reply_merge.h"
+#include "src/session.h"
+
+namespace sluice {
+
+/// Under way from start() until its last part has answered; it then completes the client's place in the line and destroys
+/// itself. Survives its client.
+class FanOut final : pool::ReplySink {
+ public:
+  /// One part: where it goes, what is sent. `node` set: to that very node (kind.fixed_node); else by kind.slot.
+  struct Request {
+    pool::RequestKind kind;
+    pool::Node* node = nullptr;
+    std::string bytes;
+    std::vector<std::uint32_t> positions;
+  };
+
+  /// `whole` is the client's place in the line, and its session the sink. `places`: see merge_replies().
+  static void start(Worker& worker, pool::PendingReply& whole, Merge merge, std::size_t places,
+                    std::vector<Request> requests);
+
+ private:
+  FanOut(Worker& worker, pool::PendingReply& whole, Merge merge, std::size_t places, bool read_only);
+
+  void send(Request& request, std::uint16_t part);
+  void on_reply(pool::PendingReply& pending, std::string_view reply) override;
+  void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;
+  void settle(pool::PendingReply& pending, std::string_view reply);
+  void fence();
+  [[nodiscard]] bool has_writes_outstanding() const;
+  void finish();
+
+  Worker& worker_;
+  pool::PendingReply& whole_;
+  Merge merge_;
+  bool read_only_;
+  std::size_t places_;
+  std::size_t outstanding_ = 0;
+  std::vector<Part> parts_;
+};
+
+}  // namespace sluice

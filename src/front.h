@@ -1,0 +1,55 @@
+// Where clients come in: the listening sockets, and the choice of a worker for each client. It lives in the first worker's
+// thread and ring; the others are reached by letters.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include "src/config.h"
+#include "uring/listener.h"
+#include "uring/mailbox.h"
+
+namespace sluice {
+
+class Worker;
+
+class Front final : public uring::AcceptHandler {
+ public:
+  explicit Front(const Config& config) : config_(config) {}
+
+  /// All workers, in the order of their index; before any of them runs.
+  void set_workers(std::vector<Worker*> workers);
+  [[nodiscard]] const std::vector<Worker*>& workers() const { return workers_; }
+
+  // --- In the first worker's thread ---
+  /// Binds all addresses. On failure: which one, and why.
+  [[nodiscard]] std::error_code listen(uring::Ring& ring, std::string& address);
+  void start();
+  void stop();
+  [[nodiscard]] bool in_flight() const;
+  [[nodiscard]] std::size_t clients() const { return clients_; }
+  [[nodiscard]] std::uint64_t refused() const { return refused_; }
+
+  // --- In any worker's thread ---
+  /// One of that worker's clients is gone.
+  void client_gone(Worker& worker);
+
+ private:
+  class Arrival;
+  class Departure;
+
+  void on_accepted(int fd) override;
+  void count_departure(unsigned index);
+
+  const Config& config_;
+  std::vector<Worker*> workers_;
+  std::vector<std::size_t> load_;  ///< clients per worker
+  std::size_t clients_ = 0;
+  std::uint64_t refused_ = 0;
+  std::vector<std::unique_ptr<uring::Listener>> listeners_;
+};
+
+}  // namespace sluice

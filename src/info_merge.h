@@ -1,0 +1,15 @@
+// One INFO text for the whole cluster: the first node's, with what adds up summed over all nodes.
+// Thread: any; a pure function.
+#pragma once
+
+#include <span>
+#include <string>
+
+#include "src/reply_merge.h"
+
+namespace sluice {
+
+/// `parts` hold bulk or verbatim strings. The result has the shape of the first.
+[[nodiscard]] std::string merge_info(std::span<const Part> parts);
+
+}  // namespace sluice

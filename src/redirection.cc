@@ -1,0 +1,141 @@
+#include "src/redirection.h"
+
+#include <utility>
+
+#include "src/limits.h"
+
+namespace sluice {
+
+using cluster::ErrorKind;
+using pool::PendingReply;
+
+Redirection::Redirection(const BackendConfig& config, const AnnounceConfig& announce, Router& router, pool::Pool& pool,
+                         pool::PendingReplies& pending, RefreshRequester& refresh)
+    : config_(config), announce_(announce), router_(router), pool_(pool), pending_(pending), refresh_(refresh) {}
+
+bool Redirection::takes_error(PendingReply& pending, std::string_view error) {
+  const ErrorKind kind = cluster::classify_error(error);
+  if (kind == ErrorKind::kOther) [[likely]] return false;
+  switch (kind) {
+    case ErrorKind::kMoved:
+      ++counters_.moved;
+      return config_.auto_redirect && follow(pending, error, false);
+    case ErrorKind::kAsk:
+      ++counters_.ask;
+      return config_.auto_redirect && follow(pending, error, true);
+    case ErrorKind::kTryAgain:
+      ++counters_.try_again;
+      break;
+    case ErrorKind::kClusterDown:
+    case ErrorKind::kMasterDown:
+      ++counters_.cluster_down;
+      refresh_.refresh_topology();
+      break;
+    case ErrorKind::kLoading:
+      ++counters_.loading;
+      break;
+    case ErrorKind::kReadOnly:
+      ++counters_.read_only;
+      refresh_.refresh_topology();
+      break;
+    case ErrorKind::kOther:
+      return false;
+  }
+  return park(pending);
+}
+
+bool Redirection::follow(PendingReply& pending, std::string_view error, bool asking) {
+  const auto redirect = cluster::parse_redirect(error);
+  if (!redirect || spent(pending)) return false;
+  if (!asking) refresh_.refresh_topology();
+  // No host: the one that said so, which is where the slot's requests go now.
+  std::string host = redirect->address.host;
+  if (host.empty()) {
+    const pool::Node* source = router_.node_for(pending.kind, 0);
+    if (source == nullptr) return park(pending);
+    host = source->host();
+  }
+  if (!asking) router_.move_slot(redirect->slot, {host, redirect->address.port});
+  if (++pending.hops > limits::kMaxHops) return park(pending);
+  pool::Node& target = pool_.node(host, redirect->address.port);
+  pool::Lane& lane = router_.lane_of(target, pending.kind, pending.salt);
+  if (!lane.accepts() || lane.full()) return park(pending);
+  if (asking) {
+    lane.enqueue_asking(pending, pending.request_bytes());
+  } else {
+    lane.enqueue(pending, pending.request_bytes());
+  }
+  return true;
+}
+
+bool Redirection::park(PendingReply& pending) {
+  if (spent(pending) || pending.kind.fixed_node || parked_.size() >= limits::kMaxParked) return false;
+  ++counters_.parked;
+  parked_.push(pending);
+  return true;
+}
+
+bool Redirection::park(PendingReply& pending, std::string_view request) {
+  pending.request = pool_.keep(request);
+  return park(pending);
+}
+
+bool Redirection::spent(const PendingReply& pending) const {
+  return pool_.now_ms() - pending.started_ms >= static_cast<std::uint32_t>(config_.command_timeout.count());
+}
+
+void Redirection::retry() {
+  pool::LaneLine waiting = std::exchange(parked_, pool::LaneLine());
+  while (!waiting.empty()) {
+    PendingReply& pending = waiting.pop();
+    if (pending.sink == nullptr) {
+      pending_.release(pending);
+      continue;
+    }
+    if (spent(pending)) {
+      expire(pending);
+      continue;
+    }
+    pool::Lane* lane = router_.lane_for(pending.kind, pending.salt);
+    if (lane != nullptr && lane->accepts() && !lane->full()) {
+      lane->enqueue(pending, pending.request_bytes());
+    } else {
+      parked_.push(pending);
+    }
+  }
+}
+
+void Redirection::expire(PendingReply& pending) {
+  ++counters_.expired;
+  std::string error = "-ERR sluice: the command has not run: ";
+  if (!router_.knows_topology()) {
+    error += "no backend node could be reached";
+  } else if (const pool::Node* node = router_.node_for(pending.kind, pending.salt)) {
+    error += "node " + node->name() + " did not take it";
+  } else {
+    error += "no node serves its slot";
+  }
+  error += " within command_timeout";
+  if (!trouble_.empty()) error += " (" + trouble_ + ")";
+  error += "\r\n";
+  pending.sink->on_reply(pending, error);
+}
+
+std::string Redirection::lost_error(pool::Loss loss, std::string_view reason) {
+  std::string error = loss == pool::Loss::kNotSent
+                          ? "-ERR sluice: the command has not run: the connection to its node is down ("
+                          : "-ERR sluice: the connection to the node broke before the reply came; whether the command has "
+                            "run is unknown (";
+  return error.append(reason).append(")\r\n");
+}
+
+std::string Redirection::as_seen_by_client(std::string_view error) const {
+  const auto redirect = cluster::parse_redirect(error);
+  if (!redirect) return std::string(error);
+  const auto mapped = announce_.map.find(redirect->address);
+  if (mapped == announce_.map.end()) return std::string(error);
+  return std::string(error.substr(0, error.find(' '))) + ' ' + std::to_string(redirect->slot) + ' ' +
+         mapped->second.text() + "\r\n";
+}
+
+}  // namespace sluice

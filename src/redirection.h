@@ -1,0 +1,82 @@
+// What happens to a request whose node did not serve it: MOVED and ASK are followed, the rest waits and is tried again,
+// all within the command's time budget. Requests that wait are parked here, first come first served.
+// Thread: one worker.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+#include "cluster/redirect.h"
+#include "pool/pending_reply.h"
+#include "pool/reply_sink.h"
+#include "src/config.h"
+#include "src/router.h"
+
+namespace sluice {
+
+/// Since start.
+struct RedirectCounters {
+  std::uint64_t moved = 0;
+  std::uint64_t ask = 0;
+  std::uint64_t try_again = 0;
+  std::uint64_t cluster_down = 0;
+  std::uint64_t loading = 0;
+  std::uint64_t read_only = 0;
+  std::uint64_t parked = 0;
+  std::uint64_t expired = 0;  ///< budgets spent
+};
+
+/// Asks for a new topology. Called inside the turn.
+class RefreshRequester {
+ public:
+  virtual void refresh_topology() = 0;
+
+ protected:
+  ~RefreshRequester() = default;
+};
+
+class Redirection {
+ public:
+  Redirection(const BackendConfig& config, const AnnounceConfig& announce, Router& router, pool::Pool& pool,
+              pool::PendingReplies& pending, RefreshRequester& refresh);
+
+  /// An error reply has come for `pending`. True: it is a redirect (or means "not now"), the request is on its way again
+  /// or parked, and `pending` belongs to a lane or to the park. False: the error is the client's to see (see as_seen_by_client()).
+  [[nodiscard]] bool takes_error(pool::PendingReply& pending, std::string_view error);
+  /// Parks a request that has not run. False when its budget is spent or the park is full: the caller answers.
+  [[nodiscard]] bool park(pool::PendingReply& pending);
+  /// Parks a fresh request, keeping a copy of its bytes.
+  [[nodiscard]] bool park(pool::PendingReply& pending, std::string_view request);
+
+  /// Sends what can be sent by now; fails what has waited too long. After a topology change, a node's return, and each tick.
+  void retry();
+
+  /// The error a client gets for a lost request.
+  [[nodiscard]] static std::string lost_error(pool::Loss loss, std::string_view reason);
+  /// An error that was not taken, as the client sees it: of MOVED and ASK (auto_redirect is off) the address is rewritten by
+  /// announce.map, any other is itself.
+  [[nodiscard]] std::string as_seen_by_client(std::string_view error) const;
+
+  /// Why the park waits, for the errors of those whose budget is spent.
+  void set_trouble(std::string_view reason) { trouble_ = reason; }
+  [[nodiscard]] std::size_t parked() const { return parked_.size(); }
+  [[nodiscard]] const RedirectCounters& counters() const { return counters_; }
+
+ private:
+  [[nodiscard]] bool follow(pool::PendingReply& pending, std::string_view error, bool asking);
+  [[nodiscard]] bool spent(const pool::PendingReply& pending) const;
+  void expire(pool::PendingReply& pending);
+
+  const BackendConfig& config_;
+  const AnnounceConfig& announce_;
+  Router& router_;
+  pool::Pool& pool_;
+  pool::PendingReplies& pending_;
+  RefreshRequester& refresh_;
+  pool::LaneLine parked_;
+  RedirectCounters counters_;
+  std::string trouble_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,195 @@
+#include "src/reply_merge.h"
+
+#include <algorithm>
+#include <charconv>
+#include <map>
+#include <optional>
+#include <utility>
+
+#include "resp/reply_scanner.h"
+#include "resp/types.h"
+#include "src/info_merge.h"
+
+namespace sluice {
+namespace {
+
+bool is_error(std::string_view reply) { return reply[0] == '-' || reply[0] == '!'; }
+
+bool is_null(std::string_view reply) { return reply[0] == '_' || reply.starts_with("$-1") || reply.starts_with("*-1"); }
+
+std::optional<std::int64_t> integer_of(std::string_view reply) {
+  if (reply[0] != ':') return std::nullopt;
+  std::int64_t value = 0;
+  const char* end = reply.data() + reply.size();
+  if (std::from_chars(reply.data() + 1, end, value).ec != std::errc()) return std::nullopt;
+  return value;
+}
+
+std::string integer_reply(std::int64_t value) { return ":" + std::to_string(value) + "\r\n"; }
+
+/// "*12\r\n" -> {'*', 12, 5}: type, count, bytes of the header. Null arrays count 0.
+struct Header {
+  char type = 0;
+  std::uint64_t count = 0;
+  std::size_t bytes = 0;
+};
+
+Header header_of(std::string_view reply) {
+  Header header;
+  const std::size_t end = reply.find("\r\n");
+  if (end == std::string_view::npos || std::string_view("*~%>").find(reply[0]) == std::string_view::npos) return header;
+  header.type = reply[0];
+  header.bytes = end + 2;
+  std::from_chars(reply.data() + 1, reply.data() + end, header.count);
+  return header;
+}
+
+/// The error of a whole some parts of which failed.
+std::string failure(std::span<const Part> parts) {
+  const auto failed = std::count_if(parts.begin(), parts.end(), [](const Part& part) { return is_error(part.reply); });
+  const auto first = std::find_if(parts.begin(), parts.end(), [](const Part& part) { return is_error(part.reply); });
+  if (std::cmp_equal(failed, parts.size())) return first->reply;
+  const std::size_t end = first->reply.find("\r\n");
+  return "-ERR sluice: " + std::to_string(failed) + " of " + std::to_string(parts.size()) +
+         " parts failed, the others have run; the first error: " + first->reply.substr(1, end - 1) + "\r\n";
+}
+
+std::string unmergeable() { return "-ERR sluice: the nodes' replies do not fit together\r\n"; }
+
+std::int64_t combine(Merge merge, std::int64_t a, std::int64_t b) {
+  switch (merge) {
+    case Merge::kSum:
+      return a + b;
+    case Merge::kMinimum:
+      return std::min(a, b);
+    case Merge::kMaximum:
+      return std::max(a, b);
+    case Merge::kLogicalAnd:
+      return a != 0 && b != 0 ? 1 : 0;
+    default:
+      return a != 0 || b != 0 ? 1 : 0;
+  }
+}
+
+std::string combine_integers(Merge merge, std::span<const Part> parts) {
+  std::optional<std::int64_t> total;
+  for (const Part& part : parts) {
+    const auto value = integer_of(part.reply);
+    if (!value) return unmergeable();
+    total = total ? combine(merge, *total, *value) : *value;
+  }
+  return integer_reply(*total);
+}
+
+/// SCRIPT EXISTS: arrays of integers of equal length, combined column by column.
+std::string combine_arrays(Merge merge, std::span<const Part> parts) {
+  std::vector<std::int64_t> columns;
+  for (const Part& part : parts) {
+    const std::vector<std::string_view> elements = reply_elements(part.reply);
+    const bool first = &part == parts.data();
+    if (!first && elements.size() != columns.size()) return unmergeable();
+    for (std::size_t i = 0; i < elements.size(); ++i) {
+      const auto value = integer_of(elements[i]);
+      if (!value) return unmergeable();
+      if (first) {
+        columns.push_back(*value);
+      } else {
+        columns[i] = combine(merge, columns[i], *value);
+      }
+    }
+  }
+  std::string out = "*" + std::to_string(columns.size()) + "\r\n";
+  for (const std::int64_t value : columns) out += integer_reply(value);
+  return out;
+}
+
+std::string concatenate(std::span<const Part> parts) {
+  std::uint64_t count = 0;
+  std::size_t bytes = 0;
+  const char type = header_of(parts[0].reply).type;
+  for (const Part& part : parts) {
+    const Header header = header_of(part.reply);
+    if (header.type == 0 || header.type != type) return parts.size() == 1 ? parts[0].reply : unmergeable();
+    count += header.count;
+    bytes += part.reply.size();
+  }
+  std::string out(1, type);
+  out.reserve(bytes + 16);
+  out.append(std::to_string(count)).append("\r\n");
+  for (const Part& part : parts) out.append(part.reply, header_of(part.reply).bytes);
+  return out;
+}
+
+std::string keep_order(std::span<const Part> parts, std::size_t places) {
+  std::vector<std::string_view> whole(places);
+  std::size_t bytes = 0;
+  for (const Part& part : parts) {
+    const std::vector<std::string_view> elements = reply_elements(part.reply);
+    if (elements.size() != part.positions.size()) return unmergeable();
+    for (std::size_t i = 0; i < elements.size(); ++i) whole[part.positions[i]] = elements[i];
+    bytes += part.reply.size();
+  }
+  std::string out = "*" + std::to_string(places) + "\r\n";
+  out.reserve(out.size() + bytes);
+  for (const std::string_view element : whole) out.append(element);
+  return out;
+}
+
+std::string one_succeeded(std::span<const Part> parts) {
+  const auto good = std::find_if(parts.begin(), parts.end(), [](const Part& part) { return !is_error(part.reply); });
+  return good == parts.end() ? parts[0].reply : good->reply;
+}
+
+std::string any_not_null(std::span<const Part> parts, std::uint32_t salt) {
+  std::vector<const Part*> candidates;
+  for (const Part& part : parts) {
+    if (!is_null(part.reply)) candidates.push_back(&part);
+  }
+  return candidates.empty() ? parts[0].reply : candidates[salt % candidates.size()]->reply;
+}
+
+}  // namespace
+
+std::vector<std::string_view> reply_elements(std::string_view reply) {
+  std::vector<std::string_view> elements;
+  const Header header = header_of(reply);
+  std::string_view rest = reply.substr(header.bytes);
+  if (header.type == 0) return elements;
+  resp::ReplyScanner scanner;
+  while (!rest.empty()) {
+    const resp::ScanResult result = scanner.scan(rest);
+    if (result.status != resp::ScanStatus::kComplete) break;
+    elements.push_back(rest.substr(0, result.length));
+    rest.remove_prefix(result.length);
+  }
+  return elements;
+}
+
+std::string merge_replies(Merge merge, std::span<const Part> parts, std::size_t places, std::uint32_t salt) {
+  if (merge == Merge::kOneSucceeded) return one_succeeded(parts);
+  if (std::any_of(parts.begin(), parts.end(), [](const Part& part) { return is_error(part.reply); })) {
+    return failure(parts);
+  }
+  switch (merge) {
+    case Merge::kConcatenate:
+      return concatenate(parts);
+    case Merge::kKeepOrder:
+      return keep_order(parts, places);
+    case Merge::kSum:
+    case Merge::kMinimum:
+    case Merge::kMaximum:
+    case Merge::kLogicalAnd:
+    case Merge::kLogicalOr:
+      return header_of(parts[0].reply).type != 0 ? combine_arrays(merge, parts) : combine_integers(merge, parts);
+    case Merge::kAllSucceeded:
+    case Merge::kOneSucceeded:
+      return parts[0].reply;
+    case Merge::kAnyNotNull:
+      return any_not_null(parts, salt);
+    case Merge::kInfo:
+      return merge_info(parts);
+  }
+  return unmergeable();
+}
+
+}  // namespace sluice

@@ -1,0 +1,57 @@
+// SCAN over a whole cluster: shard by shard, in the order of their first slots. The cursor the client holds says where it is,
+// so nothing is kept between two calls: it survives reconnects, restarts of the proxy, and siblings.
+//
+// A failover changes a node's own cursors: the client's cursor carries a fingerprint of the node it was made by, and when
+// another node serves the shard, that shard is scanned from its start again (SCAN may return an element more than once).
+// Thread: one worker.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "pool/reply_sink.h"
+#include "resp/request_parser.h"
+#include "src/session.h"
+
+namespace sluice {
+
+/// The client's cursor: the node's own in the high 44 bits, then 6 bits of fingerprint, then 14 bits of anchor slot.
+/// Invariant: 0 is the start and the end, as in Redis.
+struct ScanCursor {
+  static constexpr std::uint64_t kMaxNodeCursor = (1ULL << 44) - 1;
+
+  std::uint64_t node_cursor = 0;
+  std::uint8_t fingerprint = 0;
+  std::uint16_t anchor_slot = 0;
+
+  [[nodiscard]] std::uint64_t encode() const {
+    return node_cursor << 20 | std::uint64_t{fingerprint} << 14 | anchor_slot;
+  }
+  [[nodiscard]] static ScanCursor decode(std::uint64_t cursor) {
+    return {cursor >> 20, static_cast<std::uint8_t>(cursor >> 14 & 63), static_cast<std::uint16_t>(cursor & 16383)};
+  }
+};
+
+/// Six bits of a node's identity.
+[[nodiscard]] std::uint8_t fingerprint_of(std::string_view node_name);
+
+/// One SCAN call under way; destroys itself when it has answered. Survives its client.
+class ClusterScan final : pool::ReplySink {
+ public:
+  static void start(Session& session, const resp::Request& request);
+
+ private:
+  ClusterScan(Worker& worker, pool::PendingReply& whole) : worker_(worker), whole_(whole) {}
+
+  [[nodiscard]] std::uint64_t next_cursor(std::uint64_t node_cursor) const;
+  void on_reply(pool::PendingReply& pending, std::string_view reply) override;
+  void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;
+  void finish(pool::PendingReply& pending, std::string_view reply);
+
+  Worker& worker_;
+  pool::PendingReply& whole_;
+  std::uint16_t anchor_slot_ = 0;
+};
+
+}  // namespace sluice

@@ -1,0 +1,98 @@
+#include "src/server.h"
+
+#include <sched.h>
+#include <spdlog/spdlog.h>
+
+#include <future>
+#include <utility>
+
+namespace sluice {
+namespace {
+
+/// CPUs this process may run on.
+unsigned usable_cpus() {
+  cpu_set_t set;
+  if (sched_getaffinity(0, sizeof(set), &set) != 0) return std::max(1U, std::thread::hardware_concurrency());
+  return static_cast<unsigned>(std::max(1, CPU_COUNT(&set)));
+}
+
+}  // namespace
+
+/// Tells one worker to stop, in its own thread.
+class Server::Stop final : public uring::Letter {
+ public:
+  explicit Stop(Worker& worker) : worker_(worker) {}
+
+ private:
+  void on_delivered() override {
+    const std::unique_ptr<Stop> self(this);
+    worker_.stop();
+  }
+  Worker& worker_;
+};
+
+Server::Server(Config config, const uring::Features& features)
+    : config_(std::move(config)), features_(features), front_(config_) {
+  const unsigned count = config_.workers == 0 ? usable_cpus() : config_.workers;
+  std::vector<Worker*> all;
+  for (unsigned i = 0; i < count; ++i) {
+    workers_.push_back(std::make_unique<Worker>(config_, features_, resolver_, front_, i));
+    all.push_back(workers_.back().get());
+  }
+  front_.set_workers(std::move(all));
+}
+
+Server::~Server() = default;
+
+std::string Server::start() {
+  // A ring belongs to the thread that opens it. All are open, and the sockets bound, before the first one turns.
+  std::promise<void> go;
+  const std::shared_future<void> started = go.get_future().share();
+  std::vector<std::future<std::string>> opened;
+  for (auto& worker : workers_) {
+    std::promise<std::string> outcome;
+    opened.push_back(outcome.get_future());
+    threads_.emplace_back([this, &worker = *worker, started, outcome = std::move(outcome)]() mutable {
+      std::string step;
+      std::string problem;
+      if (const std::error_code error = worker.open(step)) {
+        problem = uring::explain_error(error.value(), step);
+      } else if (worker.index() == 0) {
+        std::string address;
+        if (const std::error_code failed = front_.listen(worker.ring(), address)) {
+          problem = "cannot listen on " + address + ": " + failed.message();
+        }
+      }
+      const bool good = problem.empty();
+      outcome.set_value(std::move(problem));
+      started.wait();
+      if (good && !failed_) worker.run();
+    });
+  }
+  std::string problem;
+  for (auto& each : opened) {
+    const std::string outcome = each.get();
+    if (problem.empty()) problem = outcome;
+  }
+  failed_ = !problem.empty();
+  go.set_value();
+  if (failed_) {
+    for (std::thread& thread : threads_) thread.join();
+    threads_.clear();
+  }
+  return problem;
+}
+
+void Server::stop() {
+  uring::Ring ring;
+  if (const std::error_code error = ring.open(16)) {
+    spdlog::critical("cannot stop in order: {}", error.message());
+    std::abort();
+  }
+  for (auto& worker : workers_) worker->mailbox().post(ring, *std::make_unique<Stop>(*worker).release());
+  static_cast<void>(ring.wait(std::chrono::nanoseconds(0)));
+  for (std::thread& thread : threads_) thread.join();
+  threads_.clear();
+}
+
+}  // namespace sluice

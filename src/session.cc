@@ -1,0 +1,261 @@
+#include "src/session.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "src/limits.h"
+#include "src/worker.h"
+
+namespace sluice {
+
+using pool::PendingReply;
+
+Session::Session(Worker& worker, std::uint64_t id) : worker_(worker), id_(id), stream_(worker.client_room(), *this) {}
+
+Session::~Session() {
+  assert(line_.empty());
+  drop_input();
+}
+
+void Session::open(int fd) {
+  opened_ms_ = active_ms_ = worker_.now_ms();
+  stream_.open(fd);
+}
+
+void Session::close() {
+  hold_ = Hold::kFinished;
+  drop_input();
+  // Whoever still owes a reply finds nobody waiting, and lets it go.
+  while (!line_.empty()) {
+    PendingReply& pending = line_.pop();
+    if (pending.state == PendingReply::State::kReady) {
+      worker_.pending_replies().release(pending);
+    } else {
+      pending.sink = nullptr;
+    }
+  }
+  stream_.close();
+}
+
+void Session::finish() {
+  hold_ = Hold::kFinished;
+  drop_input();
+  mark_dirty();
+}
+
+// --- Requests ----------------------------------------------------------------------------------------------------------
+
+void Session::on_received(uring::Lease lease) {
+  active_ms_ = worker_.now_ms();
+  if (hold_ == Hold::kFinished) return;
+  const std::string_view bytes = lease.bytes();
+  if (input_ == nullptr && hold_ == Hold::kNone) {
+    const std::size_t used = consume(bytes);
+    if (used < bytes.size()) keep(bytes.substr(used));
+    return;
+  }
+  keep(bytes);
+  if (hold_ == Hold::kNone) resume();
+}
+
+std::size_t Session::consume(std::string_view input) {
+  resp::Request& request = worker_.request();
+  std::size_t used = 0;
+  while (used < input.size() && may_dispatch()) {
+    const resp::ParseStatus status = parser_.parse(input.substr(used), worker_.request_limits(), request);
+    if (status == resp::ParseStatus::kIncomplete) break;
+    if (status == resp::ParseStatus::kError) {
+      refuse(parser_.error());
+      return input.size();
+    }
+    if (!request.arguments.empty()) {
+      worker_.dispatch().handle(*this, request);
+      // Held: the request was not taken and comes again; finished: what follows does not count.
+      if (hold_ == Hold::kFinished) return input.size();
+      if (hold_ != Hold::kNone) break;
+    }
+    used += request.bytes.size();
+  }
+  return used;
+}
+
+bool Session::may_dispatch() {
+  if (hold_ != Hold::kNone) return false;
+  if (line_.size() >= worker_.config().limits.max_pipeline) {
+    hold_ = Hold::kPipeline;
+  } else if (stream_.queue().bytes() > limits::kOutputPauseBytes) {
+    hold_ = Hold::kOutput;
+  }
+  return hold_ == Hold::kNone;
+}
+
+void Session::keep(std::string_view bytes) {
+  uring::ChunkPool& chunks = worker_.client_room().chunks;
+  const std::size_t have = input_ == nullptr ? 0 : input_->size - input_used_;
+  if (input_ == nullptr || input_->room() < bytes.size()) {
+    // Doubling, or at once what the parser knows it wants, but never far ahead of what has really come.
+    const std::size_t needed = have + bytes.size();
+    const std::size_t wanted = std::min<std::size_t>(parser_.bytes_wanted(), 4 * needed);
+    uring::Chunk* larger = chunks.take(std::max({needed, wanted, have * 2}));
+    if (input_ != nullptr) {
+      larger->append({input_->data() + input_used_, have});
+      chunks.release(input_);
+    }
+    input_ = larger;
+    input_used_ = 0;
+  }
+  input_->append(bytes);
+  if (hold_ != Hold::kNone && have + bytes.size() > limits::kHeldInputBytes) stream_.pause();
+}
+
+void Session::resume() {
+  if (hold_ == Hold::kFinished || !stream_.is_open()) return;
+  hold_ = Hold::kNone;
+  if (input_ != nullptr) {
+    const std::size_t used = consume({input_->data() + input_used_, input_->size - input_used_});
+    if (input_ != nullptr) {
+      input_used_ += static_cast<std::uint32_t>(used);
+      if (input_used_ == input_->size) drop_input();
+    }
+  }
+  if (hold_ != Hold::kNone) return;
+  if (ended_) return finish();
+  stream_.resume();
+}
+
+void Session::drop_input() {
+  if (input_ != nullptr) worker_.client_room().chunks.release(std::exchange(input_, nullptr));
+  input_used_ = 0;
+}
+
+void Session::refuse(std::string_view error) {
+  std::string reply("-ERR ");
+  reply.append(error).append("\r\n");
+  ++worker_.counters().protocol_errors;
+  answer(reply);
+  finish();
+}
+
+// --- Replies -----------------------------------------------------------------------------------------------------------
+
+PendingReply& Session::expect(const pool::RequestKind& kind) {
+  PendingReply& pending = worker_.pending_replies().take();
+  pending.sink = this;
+  pending.kind = kind;
+  pending.started_ms = worker_.now_ms();
+  pending.salt = salt();
+  if (reply_mode != ReplyMode::kOn) [[unlikely]] {
+    pending.kind.silent = true;
+    if (reply_mode == ReplyMode::kSkip) reply_mode = ReplyMode::kOn;
+  }
+  writes_ += kind.read_only ? 0 : 1;
+  line_.push(pending);
+  return pending;
+}
+
+void Session::answer(std::string_view reply) {
+  complete(expect({.read_only = true}), reply);
+}
+
+void Session::on_reply(PendingReply& pending, std::string_view reply) {
+  if (reply[0] != '-') [[likely]] return complete(pending, reply);
+  if (worker_.redirection().takes_error(pending, reply)) {
+    fenced = true;
+    return;
+  }
+  complete(pending, worker_.redirection().as_seen_by_client(reply));
+}
+
+void Session::on_lost(PendingReply& pending, pool::Loss loss, std::string_view reason) {
+  const bool repeatable = loss == pool::Loss::kNotSent || (pending.kind.read_only && !has_writes_outstanding());
+  if (repeatable && worker_.redirection().park(pending)) {
+    fenced = true;
+    return;
+  }
+  complete(pending, worker_.redirection().lost_error(loss, reason));
+}
+
+void Session::complete(PendingReply& pending, std::string_view reply) {
+  if (line_.front() != &pending) {
+    pending.state = PendingReply::State::kReady;
+    worker_.pending_replies().drop_request(pending);
+    pending.reply.assign(reply);
+    return;
+  }
+  emit(pending, reply);
+  release_ready();
+}
+
+void Session::emit(const PendingReply& pending, std::string_view reply) {
+  if (!pending.kind.silent) stream_.queue().append(worker_.client_room().chunks, reply);
+}
+
+void Session::release_ready() {
+  do {
+    PendingReply& done = line_.pop();
+    writes_ -= done.kind.read_only ? 0 : 1;
+    worker_.pending_replies().release(done);
+    PendingReply* first = line_.front();
+    if (first == nullptr || first->state != PendingReply::State::kReady) break;
+    emit(*first, first->reply.view());
+  } while (true);
+  after_replies();
+}
+
+void Session::after_replies() {
+  mark_dirty();
+  if (line_.empty()) fenced = false;
+  if (stream_.queue().bytes() > worker_.config().limits.output_buffer) {
+    ++worker_.counters().clients_too_slow;
+    return worker_.close_later(*this);
+  }
+  const bool drained = (hold_ == Hold::kOwnReplies && line_.empty()) ||
+                       (hold_ == Hold::kPipeline && line_.size() <= worker_.config().limits.max_pipeline / 2);
+  if (drained) worker_.resume_later(*this);
+}
+
+void Session::mark_dirty() {
+  if (!std::exchange(dirty, true)) worker_.flush_later(*this);
+}
+
+void Session::flush() {
+  stream_.flush();
+  if (hold_ == Hold::kFinished && line_.empty()) stream_.drain_and_close();
+}
+
+// --- The connection ----------------------------------------------------------------------------------------------------
+
+void Session::on_sent() {
+  if (stream_.queue().bytes() > 0) {
+    mark_dirty();
+  } else {
+    stream_.queue().trim(worker_.client_room().chunks);
+  }
+  if (hold_ == Hold::kOutput && stream_.queue().bytes() <= limits::kOutputPauseBytes / 2) worker_.resume_later(*this);
+}
+
+void Session::on_ended(int error) {
+  if (error != 0) return close();
+  // The client may have shut down its writing side alone: what it has asked for is still answered.
+  if (hold_ != Hold::kNone && hold_ != Hold::kFinished && input_ != nullptr) {
+    ended_ = true;
+    return;
+  }
+  finish();
+}
+
+void Session::on_closed() { worker_.reap_later(*this); }
+
+ClientNames& Session::names() {
+  if (names_ == nullptr) names_ = std::make_unique<ClientNames>();
+  return *names_;
+}
+
+void Session::reset() {
+  protocol = resp::Protocol::kResp2;
+  reply_mode = ReplyMode::kOn;
+  database = 0;
+  names_.reset();
+}
+
+}  // namespace sluice

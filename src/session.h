@@ -1,0 +1,137 @@
+// One client: its connection, the requests it has sent and the line of replies it waits for, in its order.
+//
+// Invariants: replies leave in the order of requests, whatever order they come in. What is received is dispatched at once
+// or kept in `input_`; at most one of both ends is cut. While `hold_` is set nothing is dispatched.
+// Thread: one worker, which owns it and reaps it after on_closed().
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+
+#include "pool/pending_reply.h"
+#include "pool/reply_sink.h"
+#include "resp/request_parser.h"
+#include "resp/types.h"
+#include "uring/stream.h"
+
+namespace sluice {
+
+class Worker;
+
+/// Why a session dispatches nothing for now.
+enum class Hold : std::uint8_t {
+  kNone,
+  kOwnReplies,  ///< until all its replies have come: an order is at stake
+  kPipeline,    ///< until half of its pipeline is answered
+  kOutput,      ///< until half of its unsent replies are sent
+  kRoom,        ///< until a backend's queue has room
+  kLearning,    ///< until a backend has told what the command is
+  kFinished,    ///< for good: it closes once all its replies are out
+};
+
+/// What CLIENT SETNAME and SETINFO leave behind; most clients have none.
+struct ClientNames {
+  std::string name;
+  std::string library_name;
+  std::string library_version;
+};
+
+/// CLIENT REPLY.
+enum class ReplyMode : std::uint8_t { kOn, kOff, kSkip };
+
+class Session final : uring::StreamHandler, public pool::ReplySink {
+ public:
+  Session(Worker& worker, std::uint64_t id);
+  ~Session();
+
+  void open(int fd);
+  /// At once, whatever is under way.
+  void close();
+  /// No further requests; the replies that are due still go out, then it closes.
+  void finish();
+  [[nodiscard]] bool closed() const { return stream_.is_closed(); }
+
+  // --- For those who dispatch its requests ---
+  /// A place in the line for the reply to the request being dispatched.
+  [[nodiscard]] pool::PendingReply& expect(const pool::RequestKind& kind);
+  /// The reply for a place in the line; goes out when all before it have.
+  void complete(pool::PendingReply& pending, std::string_view reply);
+  /// A reply that is known at once.
+  void answer(std::string_view reply);
+  void hold(Hold reason) { hold_ = reason; }
+  [[nodiscard]] Hold held() const { return hold_; }
+  /// The hold's reason may be gone: dispatches what was kept. Called by the worker, outside of any handler of this session.
+  void resume();
+
+  /// Requests whose reply has not gone out.
+  [[nodiscard]] std::size_t outstanding() const { return line_.size(); }
+  /// Where requests went when the oldest outstanding one was routed; see Dispatch.
+  std::uint32_t route_version = 0;
+  /// A request of the line was redirected or parked: later ones must not overtake it.
+  bool fenced = false;
+  /// Requests in the line that are not read-only.
+  [[nodiscard]] bool has_writes_outstanding() const { return writes_ > 0; }
+
+  // --- What the client has set ---
+  resp::Protocol protocol = resp::Protocol::kResp2;
+  ReplyMode reply_mode = ReplyMode::kOn;
+  std::uint16_t database = 0;
+  [[nodiscard]] ClientNames& names();
+  [[nodiscard]] const ClientNames* names_or_null() const { return names_.get(); }
+  /// As a fresh connection (RESET).
+  void reset();
+
+  [[nodiscard]] std::uint64_t id() const { return id_; }
+  /// Chooses among lanes and replicas, the same for all of this client's requests.
+  [[nodiscard]] std::uint32_t salt() const { return static_cast<std::uint32_t>(id_); }
+  [[nodiscard]] int fd() const { return stream_.fd(); }
+  [[nodiscard]] std::uint32_t opened_ms() const { return opened_ms_; }
+  [[nodiscard]] std::uint32_t active_ms() const { return active_ms_; }
+  [[nodiscard]] Worker& worker() { return worker_; }
+
+  // --- For the worker ---
+  void flush();
+  Session* next = nullptr;  ///< the worker's list of all sessions
+  Session* previous = nullptr;
+  bool dirty = false;      ///< stands in the worker's list of sessions to flush
+  bool resuming = false;   ///< stands in the worker's list of sessions to resume
+
+  // pool::ReplySink
+  void on_reply(pool::PendingReply& pending, std::string_view reply) override;
+  void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;
+
+ private:
+  // uring::StreamHandler
+  void on_received(uring::Lease lease) override;
+  void on_ended(int error) override;
+  void on_sent() override;
+  void on_closed() override;
+
+  [[nodiscard]] std::size_t consume(std::string_view input);
+  [[nodiscard]] bool may_dispatch();
+  void keep(std::string_view input);
+  void drop_input();
+  void refuse(std::string_view error);
+  void emit(const pool::PendingReply& pending, std::string_view reply);
+  void release_ready();
+  void after_replies();
+  void mark_dirty();
+
+  Worker& worker_;
+  std::uint64_t id_;
+  uring::Stream stream_;
+  resp::RequestParser parser_;
+  Hold hold_ = Hold::kNone;
+  bool ended_ = false;             ///< the client sends no more; what it has sent is still to be dispatched
+  uring::Chunk* input_ = nullptr;  ///< received and not dispatched yet
+  std::uint32_t input_used_ = 0;   ///< of these, dispatched
+  pool::OwnerLine line_;
+  std::uint32_t writes_ = 0;
+  std::uint32_t opened_ms_ = 0;
+  std::uint32_t active_ms_ = 0;
+  std::unique_ptr<ClientNames> names_;
+};
+
+}  // namespace sluice

@@ -1,0 +1,178 @@
+#include "src/topology_refresh.h"
+
+#include <algorithm>
+#include <charconv>
+#include <functional>
+#include <utility>
+
+#include "resp/value.h"
+#include "resp/writer.h"
+#include "src/limits.h"
+
+namespace sluice {
+
+TopologyRefresh::TopologyRefresh(const BackendConfig& config, Router& router, pool::Pool& pool,
+                                 pool::PendingReplies& pending, TopologyListener& listener)
+    : config_(config),
+      router_(router),
+      pool_(pool),
+      pending_(pending),
+      listener_(listener),
+      random_(std::random_device{}()) {}
+
+void TopologyRefresh::tick(std::uint32_t now_ms) {
+  const std::uint32_t elapsed = now_ms - started_ms_;
+  if (!answers_.empty()) {
+    const bool enough = outstanding_ == 0 || (good_answers_ > 0 && elapsed >= limits::kRefreshPatienceMs) ||
+                        elapsed >= limits::kRefreshGiveUpMs;
+    if (enough) finish();
+    return;
+  }
+  const bool by_interval = static_cast<std::int32_t>(now_ms - next_ms_) >= 0;
+  const bool rested = rounds_ == 0 || elapsed >= limits::kRefreshGapMs;
+  if (rested && (wanted_ || by_interval)) start(now_ms);
+}
+
+/// Nodes worth asking, the best first: known primaries that are well, then replicas, then the configured entry nodes.
+std::vector<cluster::Address> TopologyRefresh::candidates() {
+  std::vector<cluster::Address> well;
+  std::vector<cluster::Address> rest;
+  const auto consider = [&](const cluster::Address& address) {
+    const pool::Node& node = pool_.node(address.host, address.port);
+    (node.failing() ? rest : well).push_back(address);
+  };
+  std::vector<cluster::Address> primaries;
+  std::vector<cluster::Address> replicas;
+  for (const cluster::Shard& shard : router_.topology().shards) {
+    primaries.push_back(shard.primary.address);
+    for (const cluster::Node& replica : shard.replicas) replicas.push_back(replica.address);
+  }
+  std::shuffle(primaries.begin(), primaries.end(), random_);
+  std::shuffle(replicas.begin(), replicas.end(), random_);
+  for (const std::vector<cluster::Address>& list : {std::cref(primaries), std::cref(replicas), std::cref(config_.nodes)}) {
+    for (const cluster::Address& address : list) consider(address);
+  }
+  well.insert(well.end(), rest.begin(), rest.end());
+  std::vector<cluster::Address> unique;
+  for (cluster::Address& address : well) {
+    if (std::find(unique.begin(), unique.end(), address) == unique.end()) unique.push_back(std::move(address));
+  }
+  return unique;
+}
+
+void TopologyRefresh::start(std::uint32_t now_ms) {
+  const bool cluster = router_.is_cluster();
+  wanted_ = false;
+  ++rounds_;
+  ++round_tag_;
+  started_ms_ = now_ms;
+  const auto interval = static_cast<std::uint32_t>(config_.refresh_interval.count());
+  next_ms_ = now_ms + interval + static_cast<std::uint32_t>(random_() % (interval / 8 + 1));
+  answers_.clear();
+  outstanding_ = 0;
+  good_answers_ = 0;
+
+  std::string request;
+  if (cluster) {
+    resp::write_request(request, {"CLUSTER", "SLOTS"});
+  } else {
+    resp::write_request(request, {"ROLE"});
+  }
+  // A standalone group is small, and each server knows its own role alone: ask all. With nothing known yet, any may be down.
+  const std::size_t most = cluster && router_.knows_topology() ? limits::kTopologyAnswers : 16;
+  const std::vector<cluster::Address> nodes = candidates();
+  // Filled before the first request goes out: a connection may fail at once.
+  std::vector<pool::Lane*> lanes;
+  for (const cluster::Address& address : nodes) {
+    if (answers_.size() >= most) break;
+    pool::Lane& lane = pool_.node(address.host, address.port).lane({}, 0);
+    if (!lane.accepts() || lane.full()) continue;
+    lanes.push_back(&lane);
+    answers_.push_back({.asked = address, .topology = {}, .replicas = {}});
+  }
+  outstanding_ = lanes.size();
+  if (lanes.empty()) wanted_ = true;
+  for (std::size_t i = 0; i < lanes.size(); ++i) {
+    pool::PendingReply& pending = pending_.take();
+    pending.sink = this;
+    pending.kind.fixed_node = true;
+    pending.kind.read_only = true;
+    pending.part = static_cast<std::uint16_t>(i);
+    pending.hops = round_tag_;
+    pending.started_ms = now_ms;
+    lanes[i]->enqueue(pending, request);
+  }
+}
+
+void TopologyRefresh::on_reply(pool::PendingReply& pending, std::string_view reply) { heard(pending, reply); }
+
+void TopologyRefresh::on_lost(pool::PendingReply& pending, pool::Loss, std::string_view) { heard(pending, {}); }
+
+void TopologyRefresh::heard(pool::PendingReply& pending, std::string_view reply) {
+  const std::size_t index = pending.part;
+  const bool current = pending.hops == round_tag_ && index < answers_.size();
+  pending_.release(pending);
+  if (!current || std::exchange(answers_[index].heard, true)) return;
+  --outstanding_;
+  Answer& answer = answers_[index];
+  const auto value = reply.empty() ? std::nullopt : resp::parse_value(reply);
+  if (value && router_.is_cluster()) {
+    answer.topology = cluster::read_topology(*value, answer.asked, config_.tls.enabled);
+    // A node that knows no slots (just reset, not yet met the others) has nothing to say.
+    if (answer.topology && answer.topology->shards.empty()) answer.topology.reset();
+    good_answers_ += answer.topology ? 1 : 0;
+  } else if (value && !value->is_error()) {
+    read_role(*value, answer);
+    good_answers_ += answer.is_primary ? 1 : 0;
+  }
+  if (outstanding_ == 0) finish();
+}
+
+/// ROLE: ["master", offset, [[host, port, offset] ...]] or ["slave", host, port, state, offset].
+void TopologyRefresh::read_role(const resp::Value& reply, Answer& answer) const {
+  if (reply.elements.size() < 3 || reply.elements[0].text != "master") return;
+  answer.is_primary = true;
+  for (const resp::Value& each : reply.elements[2].elements) {
+    if (each.elements.size() < 2) continue;
+    const std::string& port = each.elements[1].text;
+    std::uint16_t number = 0;
+    std::from_chars(port.data(), port.data() + port.size(), number);
+    if (number != 0) answer.replicas.push_back({{each.elements[0].text, number}, {}, {}});
+  }
+}
+
+cluster::Topology TopologyRefresh::standalone_topology() const {
+  const auto primary = std::find_if(answers_.begin(), answers_.end(), [](const Answer& each) { return each.is_primary; });
+  if (primary == answers_.end()) return {};
+  cluster::Shard shard;
+  shard.primary.address = primary->asked;
+  shard.replicas = primary->replicas;
+  shard.ranges = {{0, cluster::kSlotCount - 1}};
+  cluster::Topology topology;
+  topology.shards.push_back(std::move(shard));
+  return topology;
+}
+
+void TopologyRefresh::finish() {
+  cluster::Topology found;
+  if (router_.is_cluster()) {
+    std::vector<cluster::Topology> good;
+    for (Answer& answer : answers_) {
+      if (answer.topology) good.push_back(std::move(*answer.topology));
+    }
+    if (!good.empty()) found = cluster::merge_topologies(good);
+  } else {
+    found = standalone_topology();
+  }
+  answers_.clear();
+  outstanding_ = 0;
+  if (found.shards.empty()) {
+    wanted_ = true;  // nobody knew: ask again after a rest
+    return;
+  }
+  if (!router_.adopt(std::move(found))) return;
+  ++changes_;
+  listener_.on_topology_changed();
+}
+
+}  // namespace sluice

@@ -1,0 +1,255 @@
+#include "src/worker.h"
+
+#include <spdlog/spdlog.h>
+#include <time.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <utility>
+
+#include "src/front.h"
+#include "src/info.h"
+#include "src/limits.h"
+
+namespace sluice {
+namespace {
+
+constexpr std::uint16_t kClientGroup = 1;
+constexpr std::uint16_t kBackendGroup = 2;
+
+pool::Settings pool_settings(const Config& config) {
+  const auto milliseconds = [](Milliseconds time) { return static_cast<std::uint32_t>(time.count()); };
+  pool::Settings settings;
+  settings.username = config.backend.username;
+  settings.password = config.backend.password.reveal();
+  settings.connect_timeout = config.backend.connect_timeout;
+  settings.command_timeout_ms = milliseconds(config.backend.command_timeout);
+  settings.idle_timeout_ms = milliseconds(config.pool.idle_timeout);
+  settings.ping_interval_ms = std::min(settings.ping_interval_ms, std::max(settings.command_timeout_ms / 2, 500U));
+  settings.lanes_per_node = config.pool.connections_per_node;
+  settings.read_only_replicas = config.backend.kind == BackendKind::kCluster;
+  return settings;
+}
+
+resp::RequestLimits limits_of(const Config& config) {
+  resp::RequestLimits limits;
+  limits.max_request_bytes = config.limits.max_request;
+  return limits;
+}
+
+}  // namespace
+
+Worker::Worker(const Config& config, const uring::Features& features, uring::Resolver& resolver, Front& front,
+               unsigned index)
+    : config_(config),
+      features_(features),
+      front_(front),
+      index_(index),
+      client_chunks_(limits::kClientChunkBytes, limits::kKeptChunkBytes),
+      backend_chunks_(limits::kBackendChunkBytes, limits::kKeptChunkBytes),
+      client_room_{.ring = ring_, .buffers = client_buffers_, .chunks = client_chunks_,
+                   .cancel_by_opcode = features.cancel_by_opcode},
+      backend_room_{.ring = ring_, .buffers = backend_buffers_, .chunks = backend_chunks_,
+                    .cancel_by_opcode = features.cancel_by_opcode},
+      pending_replies_(backend_chunks_),
+      pool_(backend_room_, resolver, pending_replies_, *this, pool_settings(config)),
+      router_(pool_, config.backend),
+      refresh_(config.backend, router_, pool_, pending_replies_, *this),
+      redirection_(config.backend, config.announce, router_, pool_, pending_replies_, refresh_),
+      learning_(commands_, router_, redirection_, pool_, pending_replies_, *this),
+      request_limits_(limits_of(config)),
+      dispatch_(std::make_unique<Dispatch>(*this)),
+      tick_(ring_, *this),
+      next_session_id_(index + 1) {}
+
+Worker::~Worker() = default;
+
+std::error_code Worker::open(std::string& step) {
+  step = "io_uring_setup";
+  if (const std::error_code error = ring_.open(limits::kRingEntries)) return error;
+  mailbox_ = uring::Mailbox(ring_.fd());
+  step = "registering receive buffers";
+  const bool dense = features_.incremental_buffers;
+  if (const std::error_code error =
+          client_buffers_.open(ring_, kClientGroup, dense ? limits::kClientBuffers : limits::kPlainClientBuffers,
+                               dense ? limits::kClientBufferBytes : limits::kPlainClientBufferBytes, dense)) {
+    return error;
+  }
+  return backend_buffers_.open(ring_, kBackendGroup, dense ? limits::kBackendBuffers : limits::kPlainBackendBuffers,
+                               dense ? limits::kBackendBufferBytes : limits::kPlainBackendBufferBytes, dense);
+}
+
+// --- The turn ----------------------------------------------------------------------------------------------------------
+
+void Worker::run() {
+  set_clock();
+  tick();
+  tick_.arm(std::chrono::milliseconds(limits::kTickMs));
+  if (index_ == 0) front_.start();
+  while (!done()) turn();
+}
+
+void Worker::turn() {
+  if (const std::error_code error = ring_.wait(std::chrono::nanoseconds(-1))) {
+    spdlog::critical("worker {}: the ring failed: {}", index_, error.message());
+    std::abort();
+  }
+  set_clock();
+  ring_.deliver();
+  finish_turn();
+}
+
+void Worker::set_clock() {
+  timespec now{};
+  clock_gettime(CLOCK_MONOTONIC, &now);
+  pool_.set_now_ms(static_cast<std::uint32_t>(now.tv_sec * 1000 + now.tv_nsec / 1'000'000));
+}
+
+void Worker::finish_turn() {
+  for (std::size_t i = 0; i < resuming_.size(); ++i) {
+    resuming_[i]->resuming = false;
+    resuming_[i]->resume();
+  }
+  resuming_.clear();
+  pool_.flush();
+  for (Session* session : closing_) session->close();
+  closing_.clear();
+  for (Session* session : dirty_) {
+    session->dirty = false;
+    session->flush();
+  }
+  dirty_.clear();
+  client_room_.rearm();
+  backend_room_.rearm();
+  for (Session* session : closed_) remove(*session);
+  closed_.clear();
+}
+
+void Worker::on_timer() {
+  tick();
+  if (!done()) tick_.arm(std::chrono::milliseconds(limits::kTickMs));
+}
+
+void Worker::tick() {
+  refresh_.tick(now_ms());
+  redirection_.retry();
+  pool_.tick(now_ms());
+  if (now_ms() - checked_ms_ >= 1000 || stopping_) check_sessions();
+  if (stopping_ && session_count_ == 0) pool_.retire();
+}
+
+/// Idle clients, and those that do not take their last replies.
+void Worker::check_sessions() {
+  checked_ms_ = now_ms();
+  const auto timeout = static_cast<std::uint32_t>(config_.pool.session_timeout.count());
+  const auto patience = static_cast<std::uint32_t>(config_.backend.command_timeout.count());
+  for (Session* session = sessions_; session != nullptr; session = session->next) {
+    const std::uint32_t quiet = now_ms() - session->active_ms();
+    const bool idle = timeout != 0 && quiet > timeout && session->outstanding() == 0;
+    const bool stuck = session->held() == Hold::kFinished && quiet > 2 * patience;
+    const bool overdue = stopping_ && now_ms() - stop_ms_ > limits::kDrainMs;
+    if (idle) ++counters_.clients_timed_out;
+    if (idle || stuck || overdue) close_later(*session);
+  }
+}
+
+// --- Sessions ----------------------------------------------------------------------------------------------------------
+
+void Worker::adopt(int fd) {
+  if (stopping_) {
+    ::close(fd);
+    return;
+  }
+  auto* session = new Session(*this, next_session_id_);
+  next_session_id_ += front_.workers().size();
+  session->next = sessions_;
+  if (sessions_ != nullptr) sessions_->previous = session;
+  sessions_ = session;
+  ++session_count_;
+  ++counters_.clients_accepted;
+  session->open(fd);
+}
+
+void Worker::remove(Session& session) {
+  // A session may stand in the lists of the next turn when its last completion came while it was being flushed.
+  std::erase(dirty_, &session);
+  std::erase(resuming_, &session);
+  std::erase(closing_, &session);
+  (session.previous == nullptr ? sessions_ : session.previous->next) = session.next;
+  if (session.next != nullptr) session.next->previous = session.previous;
+  --session_count_;
+  delete &session;
+  if (!stopping_) front_.client_gone(*this);
+}
+
+void Worker::resume_later(Session& session) {
+  if (!std::exchange(session.resuming, true)) resuming_.push_back(&session);
+}
+
+void Worker::resume_held(Hold reason) {
+  for (Session* session = sessions_; session != nullptr; session = session->next) {
+    if (session->held() == reason) resume_later(*session);
+  }
+}
+
+// --- What the pool and its kin tell ------------------------------------------------------------------------------------
+
+void Worker::on_node_ready(pool::Node& node) {
+  spdlog::debug("worker {}: connected to {}", index_, node.name());
+  redirection_.retry();
+}
+
+void Worker::on_node_lost(pool::Node& node, std::string_view reason) {
+  if (stopping_) return;
+  spdlog::warn("worker {}: connection to {} lost: {}", index_, node.name(), reason);
+  redirection_.set_trouble(node.name() + ": " + std::string(reason));
+  refresh_.refresh_topology();
+}
+
+void Worker::on_topology_changed() {
+  const cluster::Topology& topology = router_.topology();
+  spdlog::info("worker {}: topology: {} shards, {} of {} slots covered", index_, topology.shards.size(),
+               topology.slots_covered(), cluster::kSlotCount);
+  learning_.forget_unknown();
+  redirection_.retry();
+}
+
+// --- The rest ----------------------------------------------------------------------------------------------------------
+
+std::string Worker::server_version() const {
+  for (const auto& [name, node] : pool_.nodes()) {
+    if (!node->server_version().empty()) return node->server_version();
+  }
+  return "7.2.4";  // what the built-in command table describes
+}
+
+void Worker::answer_info(Session& session) { InfoRound::start(session, front_.workers()); }
+
+std::string Worker::describe() const {
+  return describe_worker({.index = index_,
+                          .clients = session_count_,
+                          .counters = counters_,
+                          .ring = ring_.counters(),
+                          .client_room = client_room_,
+                          .backend_room = backend_room_,
+                          .pool = pool_,
+                          .redirects = redirection_.counters(),
+                          .parked = redirection_.parked(),
+                          .pending = pending_replies_.in_use(),
+                          .topology_rounds = refresh_.rounds(),
+                          .topology_changes = refresh_.changes(),
+                          .topology = router_.topology()});
+}
+
+void Worker::stop() {
+  stopping_ = true;
+  stop_ms_ = now_ms();
+  if (index_ == 0) front_.stop();
+  for (Session* session = sessions_; session != nullptr; session = session->next) session->finish();
+}
+
+bool Worker::done() const {
+  return stopping_ && session_count_ == 0 && pool_.gone() && !tick_.armed() && (index_ != 0 || !front_.in_flight());
+}
+
+}  // namespace sluice

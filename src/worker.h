@@ -1,0 +1,157 @@
+// One thread's share of the proxy, and the turn it lives by:
+//
+//     client bytes                                                       backend bytes
+//      Session: RequestParser -> Request (views)                           Lane: ReplyScanner (boundaries)
+//      Dispatch: CommandTable, KeyFinder, Router -> Lane                         oldest PendingReply of this lane
+//      PendingReply, in the session's line                                       -> its Session (or FanOut, ...)
+//      Lane's queue, in the lane's line                                   Session releases the ready front, in order
+//      end of turn: one send per dirty lane                               end of turn: one send per dirty session
+//
+//     turn:  wait -> deliver (handlers parse, route, enqueue; they never send, block or destroy)
+//            -> resume held sessions -> flush lanes, flush sessions -> reap the closed
+//
+// A worker owns its ring, buffers, lanes, slot map and sessions; nothing is shared with other workers but letters.
+// Thread: run() and everything it calls belong to one thread.
+#pragma once
+
+#include <atomic>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "pool/pool.h"
+#include "resp/command_table.h"
+#include "resp/request_parser.h"
+#include "src/command_learning.h"
+#include "src/config.h"
+#include "src/dispatch.h"
+#include "src/redirection.h"
+#include "src/router.h"
+#include "src/session.h"
+#include "src/topology_refresh.h"
+#include "uring/features.h"
+#include "uring/mailbox.h"
+#include "uring/resolver.h"
+#include "uring/stream.h"
+#include "uring/timer.h"
+
+namespace sluice {
+
+class Front;
+
+/// Since start; shown by SLUICE INFO.
+struct WorkerCounters {
+  std::uint64_t commands = 0;
+  std::uint64_t clients_accepted = 0;
+  std::uint64_t clients_too_slow = 0;
+  std::uint64_t clients_timed_out = 0;
+  std::uint64_t protocol_errors = 0;
+};
+
+class Worker final : uring::TimerHandler,
+                     pool::PoolHandler,
+                     TopologyListener,
+                     LearningListener {
+ public:
+  /// `config`, `resolver` and `front` outlive the worker. open() must run in the worker's thread.
+  Worker(const Config& config, const uring::Features& features, uring::Resolver& resolver, Front& front, unsigned index);
+  ~Worker();
+  Worker(const Worker&) = delete;
+  Worker& operator=(const Worker&) = delete;
+
+  /// Sets up ring and buffers. On failure: which step, and errno.
+  [[nodiscard]] std::error_code open(std::string& step);
+  /// Turns until told to stop and nothing is in flight any more.
+  void run();
+
+  /// Takes an accepted socket.
+  void adopt(int fd);
+  /// Sessions finish what is due and close; then run() returns.
+  void stop();
+
+  // --- For sessions and those who serve them ---
+  [[nodiscard]] const Config& config() const { return config_; }
+  [[nodiscard]] std::uint32_t now_ms() const { return pool_.now_ms(); }
+  [[nodiscard]] uring::Ring& ring() { return ring_; }
+  [[nodiscard]] uring::StreamRoom& client_room() { return client_room_; }
+  [[nodiscard]] pool::PendingReplies& pending_replies() { return pending_replies_; }
+  [[nodiscard]] pool::Pool& pool() { return pool_; }
+  [[nodiscard]] Router& router() { return router_; }
+  [[nodiscard]] Redirection& redirection() { return redirection_; }
+  [[nodiscard]] CommandLearning& learning() { return learning_; }
+  [[nodiscard]] Dispatch& dispatch() { return *dispatch_; }
+  [[nodiscard]] resp::CommandTable& commands() { return commands_; }
+  [[nodiscard]] WorkerCounters& counters() { return counters_; }
+  /// The request being parsed: one for all sessions, used again and again.
+  [[nodiscard]] resp::Request& request() { return request_; }
+  [[nodiscard]] const resp::RequestLimits& request_limits() const { return request_limits_; }
+  /// What HELLO tells clients: a backend's version once one is known.
+  [[nodiscard]] std::string server_version() const;
+  void answer_info(Session& session);
+  /// This worker's part of SLUICE INFO.
+  [[nodiscard]] std::string describe() const;
+
+  void flush_later(Session& session) { dirty_.push_back(&session); }
+  void resume_later(Session& session);
+  void close_later(Session& session) { closing_.push_back(&session); }
+  void reap_later(Session& session) { closed_.push_back(&session); }
+
+  [[nodiscard]] unsigned index() const { return index_; }
+  [[nodiscard]] const uring::Mailbox& mailbox() const { return mailbox_; }
+
+ private:
+  void turn();
+  void set_clock();
+  void finish_turn();
+  void tick();
+  void check_sessions();
+  void resume_held(Hold reason);
+  void remove(Session& session);
+  [[nodiscard]] bool done() const;
+
+  void on_timer() override;
+  void on_node_ready(pool::Node& node) override;
+  void on_node_lost(pool::Node& node, std::string_view reason) override;
+  void on_room() override { resume_held(Hold::kRoom); }
+  void on_topology_changed() override;
+  void on_command_learned() override { resume_held(Hold::kLearning); }
+
+  const Config& config_;
+  uring::Features features_;
+  Front& front_;
+  unsigned index_;
+  uring::Mailbox mailbox_{-1};
+  uring::Ring ring_;
+  uring::BufferRing client_buffers_;
+  uring::BufferRing backend_buffers_;
+  uring::ChunkPool client_chunks_;
+  uring::ChunkPool backend_chunks_;
+  uring::StreamRoom client_room_;
+  uring::StreamRoom backend_room_;
+  pool::PendingReplies pending_replies_;
+  pool::Pool pool_;
+  Router router_;
+  TopologyRefresh refresh_;
+  Redirection redirection_;
+  resp::CommandTable commands_;
+  CommandLearning learning_;
+  resp::Request request_;
+  resp::RequestLimits request_limits_;
+  WorkerCounters counters_;
+  std::unique_ptr<Dispatch> dispatch_;
+  uring::Timer tick_;
+
+  Session* sessions_ = nullptr;
+  std::size_t session_count_ = 0;
+  std::vector<Session*> dirty_;
+  std::vector<Session*> resuming_;
+  std::vector<Session*> closing_;
+  std::vector<Session*> closed_;
+  std::uint64_t next_session_id_;
+  bool stopping_ = false;
+  std::uint32_t stop_ms_ = 0;
+  std::uint32_t checked_ms_ = 0;
+};
+
+}  // namespace sluice
