@@ -468,6 +468,8 @@ constexpr Command kCommands[] = {
 
 }  // namespace
 
-std::span<const Command> builtin_commands() { return kCommands; }
+std::span<const Command> builtin_commands() {
+  return kCommands;
+}
 
 }  // namespace resp

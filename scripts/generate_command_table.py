@@ -183,7 +183,7 @@ def write(out, servers, commands):
         specs = tuple(key_spec(spec) for spec in commands[name][8])
         out.write("  {},\n".format(row(name, commands[name], name in containers, array_of.get(specs, ""))))
     out.write("};\n// clang-format on\n\n}  // namespace\n\n"
-              "std::span<const Command> builtin_commands() { return kCommands; }\n\n}  // namespace resp\n")
+              "std::span<const Command> builtin_commands() {\n  return kCommands;\n}\n\n}  // namespace resp\n")
 
 
 def check_session_classes(commands):
