@@ -37,6 +37,30 @@ constexpr std::array<UnexpectedText, 256> make_unexpected_texts() {
 
 constexpr auto kUnexpectedTexts = make_unexpected_texts();
 
+// The header line at `at`; none when it is not whole and well-formed.
+inline LengthLine read_header(const char* at, const char* end) {
+  LengthLine header;
+  if (static_cast<std::size_t>(end - at) >= kMinBulkBytes) [[likely]]
+    header = read_short_length(at);
+  if (header.bytes == 0) [[unlikely]]
+    header = read_long_length({at, end});
+  return header;
+}
+
+// Behind the bulk string at `at`, which becomes `argument`; nullptr when it is not whole and well-formed.
+inline const char* read_argument(const char* at, const char* end, std::uint64_t max_bytes, std::string_view& argument) {
+  if (at == end || *at != '$') [[unlikely]]
+    return nullptr;
+  const LengthLine header = read_header(at, end);
+  if (header.bytes == 0 || header.value > max_bytes) return nullptr;
+  const char* const body = at + header.bytes;
+  if (static_cast<std::uint64_t>(end - body) < header.value + 2) return nullptr;
+  const char* const tail = body + header.value;
+  if (tail[0] != '\r' || tail[1] != '\n') return nullptr;
+  argument = {body, header.value};
+  return tail + 2;
+}
+
 }  // namespace
 
 ParseStatus RequestParser::parse(std::string_view input, const RequestLimits& limits, Request& out) {
@@ -61,40 +85,27 @@ bool RequestParser::collect(std::string_view input, const RequestLimits& limits,
   start(Phase::kArrayHeader);
   const char* const begin = input.data();
   const char* const end = begin + std::min<std::uint64_t>(input.size(), limits.max_request_bytes);
-  const auto size_from = [end](const char* at) { return static_cast<std::uint64_t>(end - at); };
-  if (size_from(begin) < kMinBulkBytes) return false;
-
-  LengthLine header = read_short_length(begin);
-  if (header.bytes == 0) [[unlikely]]
-    header = read_long_length({begin, end});
+  const LengthLine header = read_header(begin, end);
   if (header.bytes == 0 || header.value == 0 || header.value > limits.max_arguments) return false;
   const char* at = begin + header.bytes;
   phase_ = Phase::kBulkHeader;
   position_ = header.bytes;
   arguments_left_ = header.value;
   // More arguments than the bytes at hand can hold: nothing may be sized by a mere promise.
-  if (header.value > size_from(at) / kMinBulkBytes) return false;
+  if (header.value > static_cast<std::uint64_t>(end - at) / kMinBulkBytes) return false;
   if (out.arguments.capacity() > kKeptArguments) [[unlikely]] {
     std::vector<std::string_view>().swap(out.arguments);  // an assignment of {} would keep the room
   }
   out.arguments.resize(header.value);
 
   for (std::string_view& argument : out.arguments) {
-    LengthLine bulk;
-    if (size_from(at) >= kMinBulkBytes && *at == '$') [[likely]] {
-      bulk = read_short_length(at);
-      if (bulk.bytes == 0) bulk = read_long_length({at, end});
-    }
-    const char* const body = at + bulk.bytes;
-    const bool whole = bulk.bytes != 0 && bulk.value <= limits.max_bulk_bytes && bulk.value + 2 <= size_from(body) &&
-                       body[bulk.value] == '\r' && body[bulk.value + 1] == '\n';
-    if (!whole) [[unlikely]] {
+    const char* const next = read_argument(at, end, limits.max_bulk_bytes, argument);
+    if (next == nullptr) [[unlikely]] {
       position_ = static_cast<std::uint64_t>(at - begin);
       arguments_left_ = static_cast<std::uint64_t>(out.arguments.data() + out.arguments.size() - &argument);
       return false;
     }
-    argument = {body, bulk.value};
-    at = body + bulk.value + 2;
+    at = next;
   }
   out.bytes = {begin, at};
   out.is_inline = false;
@@ -106,6 +117,7 @@ void RequestParser::start(Phase phase) {
   phase_ = phase;
   position_ = 0;
   searched_ = 0;
+  headless_ = false;
 }
 
 // One element further. False: no more without more bytes, or done, or failed; phase_ tells.
@@ -128,7 +140,10 @@ bool RequestParser::step_array_header(std::string_view line, const RequestLimits
   if (!find_line_end(line, '\r', limits, Failure::kBigArrayHeader)) return false;
   if (line.size() < searched_ + 2) return false;
   const auto count = parse_length(line.substr(1, searched_ - 1));
-  if (!count || std::cmp_greater(*count, limits.max_arguments)) return fail(Failure::kInvalidArray);
+  if (!count) return fail(Failure::kInvalidArray);
+  if (std::cmp_greater(*count, limits.max_arguments)) {
+    return fail(limits.unauthenticated ? Failure::kUnauthenticatedArray : Failure::kInvalidArray);
+  }
   if (line[searched_ + 1] != '\n') return fail(Failure::kNoLineEnd);
   position_ = searched_ + 2;
   searched_ = 0;
@@ -145,7 +160,10 @@ bool RequestParser::step_bulk_header(std::string_view line, const RequestLimits&
     return fail(Failure::kUnexpectedCharacter);
   }
   const auto length = parse_length(line.substr(1, searched_ - 1));
-  if (!length || *length < 0 || std::cmp_greater(*length, limits.max_bulk_bytes)) return fail(Failure::kInvalidBulk);
+  if (!length || *length < 0) return fail(Failure::kInvalidBulk);
+  if (std::cmp_greater(*length, limits.max_bulk_bytes)) {
+    return fail(limits.unauthenticated ? Failure::kUnauthenticatedBulk : Failure::kInvalidBulk);
+  }
   if (line[searched_ + 1] != '\n') return fail(Failure::kNoLineEnd);
   const std::uint64_t end = position_ + searched_ + 2 + static_cast<std::uint64_t>(*length) + 2;
   if (end > limits.max_request_bytes) return fail(Failure::kBigRequest);
@@ -192,7 +210,7 @@ bool RequestParser::fail(Failure failure) {
 
 // The steps have seen a whole request, which ends at position_.
 ParseStatus RequestParser::finish(std::string_view input, const RequestLimits& limits, Request& out) {
-  if (phase_ == Phase::kWholeArray) {
+  if (phase_ == Phase::kWholeArray && !headless_) {
     [[maybe_unused]] const bool collected = collect(input, limits, out);
     assert(collected);
     return ParseStatus::kComplete;
@@ -228,6 +246,10 @@ std::string_view RequestParser::error() const {
       return "Protocol error: expected CRLF";
     case Failure::kBigRequest:
       return "Protocol error: request larger than max_request";
+    case Failure::kUnauthenticatedArray:
+      return "Protocol error: unauthenticated multibulk length";
+    case Failure::kUnauthenticatedBulk:
+      return "Protocol error: unauthenticated bulk length";
     case Failure::kUnexpectedCharacter:
       break;
   }
@@ -241,6 +263,29 @@ bool RequestParser::idle() const {
 
 std::uint64_t RequestParser::bytes_wanted() const {
   return phase_ == Phase::kBulkBody ? position_ : 0;
+}
+
+std::optional<OpenBulk> RequestParser::open_bulk(std::string_view input, Request& out) const {
+  assert(!headless_);
+  out.arguments.clear();
+  if (phase_ != Phase::kBulkBody) return std::nullopt;
+  const char* const end = input.data() + input.size();
+  const char* at = input.data() + read_header(input.data(), end).bytes;
+  while (true) {
+    const LengthLine header = read_header(at, end);
+    assert(header.bytes != 0);  // the steps have been here
+    const char* const body = at + header.bytes;
+    const auto start = static_cast<std::uint64_t>(body - input.data());
+    if (start + header.value + 2 == position_) return OpenBulk{start, header.value, arguments_left_ - 1};
+    out.arguments.emplace_back(body, header.value);
+    at = body + header.value + 2;
+  }
+}
+
+void RequestParser::forwarded(std::uint64_t bytes) {
+  assert(bytes <= (phase_ == Phase::kBulkBody ? position_ - 2 : position_));
+  position_ -= bytes;
+  headless_ = true;
 }
 
 }  // namespace resp

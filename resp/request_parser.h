@@ -10,6 +10,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -30,7 +31,21 @@ struct RequestLimits {
   std::uint64_t max_bulk_bytes = 512ULL << 20;   ///< one argument (Redis: proto-max-bulk-len)
   std::uint64_t max_arguments = 0x7fffffff;      ///< one array (Redis: INT_MAX)
   std::uint64_t max_request_bytes = 512ULL << 20;///< the whole request
-  std::uint32_t max_inline_bytes = 64U << 10;    ///< one inline line or one header line (Redis: PROTO_INLINE_MAX_SIZE)
+  std::uint32_t max_inline_bytes = 64U << 10;    ///< one inline line or one header line (Redis: PROTO_INLINE_MAX_SIZE);
+                                                 ///< at least 32
+  bool unauthenticated = false;                  ///< the first two are those of a client that has yet to AUTH, and the
+                                                 ///< errors say so
+};
+
+/// What Redis takes from a client that has to authenticate first.
+inline constexpr RequestLimits kUnauthenticatedLimits{.max_bulk_bytes = 16384, .max_arguments = 10,
+                                                      .unauthenticated = true};
+
+/// A bulk string whose header has arrived, but not all of its body.
+struct OpenBulk {
+  std::uint64_t start;             ///< offset of the body from the request's first byte
+  std::uint64_t length;            ///< of the body, terminator excluded
+  std::uint64_t arguments_behind;  ///< still to come after it
 };
 
 enum class ParseStatus : std::uint8_t {
@@ -55,13 +70,24 @@ class RequestParser {
   /// parse can make progress; 0 when unknown. Lets the caller grow its buffer once instead of by doubling.
   [[nodiscard]] std::uint64_t bytes_wanted() const;
 
+  /// After kIncomplete: the argument that is arriving, when it is its body that is waited for; the whole arguments before
+  /// it go to `out.arguments`. `input` is that of the parse. So a large value is known by its header, and routed, while
+  /// it is on its way. O(arguments). Not after forwarded().
+  [[nodiscard]] std::optional<OpenBulk> open_bulk(std::string_view input, Request& out) const;
+
+  /// After kIncomplete: the first `bytes` bytes of the request have gone on without us, or will (a splice), and are not
+  /// shown again: the next input begins behind them. They may end anywhere up to the end of the body waited for,
+  /// terminator excluded. kComplete then tells the end of the request only: `arguments` is empty, `bytes` is the rest,
+  /// max_request_bytes counts from here.
+  void forwarded(std::uint64_t bytes);
+
  private:
   /// What of the request is being waited for, at position_.
   enum class Phase : std::uint8_t { kIdle, kInline, kArrayHeader, kBulkHeader, kBulkBody, kEmptyArray, kWholeArray,
                                     kWholeInline, kFailed };
   enum class Failure : std::uint8_t {
     kNone, kBigInline, kUnbalancedQuotes, kBigArrayHeader, kInvalidArray, kBigBulkHeader, kInvalidBulk,
-    kUnexpectedCharacter, kNoLineEnd, kBigRequest,
+    kUnexpectedCharacter, kNoLineEnd, kBigRequest, kUnauthenticatedArray, kUnauthenticatedBulk,
   };
 
   void start(Phase phase);
@@ -83,6 +109,7 @@ class RequestParser {
   Phase phase_ = Phase::kIdle;
   Failure failure_ = Failure::kNone;
   char unexpected_ = 0;
+  bool headless_ = false;  ///< some of the request was forwarded: positions count from behind it
 };
 
 // One lives in every idle client session.

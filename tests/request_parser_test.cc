@@ -98,6 +98,12 @@ std::vector<std::string> corpus() {
       "*1\r\n$300\r\n" + std::string(300, 'x') + "\r\n",
       "*1\r\n$301\r\n" + std::string(301, 'x') + "\r\n",
       "*3\r\n$250\r\n" + std::string(250, 'x') + "\r\n$300\r\n" + std::string(300, 'x') + "\r\n$30\r\n",
+      "*01\r\n$1\r\na\r\n",
+      "*1\r\n$01\r\na\r\n",
+      "*1\r\n$003\r\nabc\r\n",
+      "*1\r\n$10\rx0123456789\r\n",
+      "*1\r\n$100\rx" + std::string(100, 'x') + "\r\n",
+      "*1\r\n$1000\rx" + std::string(1000, 'x') + "\r\n",
       std::string("a\0b c\r\n", 7),
   };
 }
@@ -144,6 +150,51 @@ TEST(RequestParser, SaysWhatRedisSays) {
   EXPECT_EQ(error_of("set \"k\r\n"), "Protocol error: unbalanced quotes in request");
   EXPECT_EQ(error_of("*1\r\n$1\r\nabc"), "Protocol error: expected CRLF");
   EXPECT_EQ(error_of("*2\r\n$1\r\na\r\n$536870912\r\n"), "Protocol error: request larger than max_request");
+}
+
+TEST(RequestParser, TakesLittleBeforeAuthentication) {
+  const std::string ten = "*10\r\n$4\r\nAUTH\r\n";
+  EXPECT_EQ(error_of(ten, kUnauthenticatedLimits), "");
+  EXPECT_EQ(error_of("*11\r\n", kUnauthenticatedLimits), "Protocol error: unauthenticated multibulk length");
+  EXPECT_EQ(error_of("*1\r\n$16384\r\n", kUnauthenticatedLimits), "");
+  EXPECT_EQ(error_of("*1\r\n$16385\r\n", kUnauthenticatedLimits), "Protocol error: unauthenticated bulk length");
+  EXPECT_EQ(error_of("*x\r\n", kUnauthenticatedLimits), "Protocol error: invalid multibulk length");
+}
+
+TEST(RequestParser, KnowsALargeValueByItsHeader) {
+  RequestParser parser;
+  Request request;
+  const std::string head = "*5\r\n$3\r\nSET\r\n$3\r\nkey\r\n$1000000\r\n";
+  ASSERT_EQ(parser.parse(head.substr(0, head.size() - 1), {}, request), ParseStatus::kIncomplete);
+  EXPECT_FALSE(parser.open_bulk(head.substr(0, head.size() - 1), request));
+  const std::string input = head + "vvv";
+  ASSERT_EQ(parser.parse(input, {}, request), ParseStatus::kIncomplete);
+  const auto bulk = parser.open_bulk(input, request);
+  ASSERT_TRUE(bulk);
+  EXPECT_EQ(bulk->start, head.size());
+  EXPECT_EQ(bulk->length, 1000000U);
+  EXPECT_EQ(bulk->arguments_behind, 2U);
+  EXPECT_EQ(request.arguments, (std::vector<std::string_view>{"SET", "key"}));
+
+  parser.forwarded(bulk->start + bulk->length);
+  EXPECT_FALSE(parser.idle());
+  EXPECT_EQ(parser.bytes_wanted(), 2U);
+  ASSERT_EQ(parser.parse("\r\n$2\r\nE", {}, request), ParseStatus::kIncomplete);
+  parser.forwarded(7);  // all but the byte of the unfinished body
+  ASSERT_EQ(parser.parse("X\r\n$2\r\n10\r\n*1\r\n$4\r\nPING\r\n", {}, request), ParseStatus::kComplete);
+  EXPECT_EQ(request.bytes, "X\r\n$2\r\n10\r\n");
+  EXPECT_TRUE(request.arguments.empty());
+  ASSERT_EQ(parser.parse("*1\r\n$4\r\nPI", {}, request), ParseStatus::kIncomplete);  // and all is as before
+  ASSERT_EQ(parser.parse("*1\r\n$4\r\nPING\r\n", {}, request), ParseStatus::kComplete);
+  EXPECT_EQ(request.arguments.size(), 1U);
+}
+
+TEST(RequestParser, ChecksTheEndOfAForwardedBody) {
+  RequestParser parser;
+  Request request;
+  ASSERT_EQ(parser.parse("*1\r\n$1000\r\n", {}, request), ParseStatus::kIncomplete);
+  parser.forwarded(11 + 1000);
+  EXPECT_EQ(parser.parse("ab", {}, request), ParseStatus::kError);
 }
 
 TEST(RequestParser, TakesHeadersOfTheLimitAndNoLonger) {

@@ -122,7 +122,9 @@ inline std::optional<Arguments> take_request(std::string& bytes, const resp::Req
   auto line = line_at(bytes, 0, '\r', limits, "too big mbulk count string");
   if (!line || bytes.size() < line->size() + 2) return std::nullopt;
   const auto count = number_of(line->substr(1));
-  if (!count || *count > static_cast<Wide>(limits.max_arguments)) throw BadRequest("invalid multibulk length");
+  if (!count) throw BadRequest("invalid multibulk length");
+  const std::string kind = limits.unauthenticated ? "unauthenticated" : "invalid";
+  if (*count > Wide{limits.max_arguments}) throw BadRequest(kind + " multibulk length");
   std::size_t at = line->size() + 2;
   if (bytes[at - 1] != '\n') throw BadRequest("expected CRLF");
   Arguments arguments;
@@ -133,15 +135,14 @@ inline std::optional<Arguments> take_request(std::string& bytes, const resp::Req
     if (mark != '$')
       throw BadRequest("expected '$', got '" + std::string(1, mark == '\r' || mark == '\n' ? ' ' : mark) + "'");
     const auto length = number_of(line->substr(1));
-    if (!length || *length < 0 || *length > static_cast<Wide>(limits.max_bulk_bytes)) {
-      throw BadRequest("invalid bulk length");
-    }
+    if (!length || *length < 0) throw BadRequest("invalid bulk length");
+    if (*length > Wide{limits.max_bulk_bytes}) throw BadRequest(kind + " bulk length");
     at += line->size() + 2;
     if (bytes[at - 1] != '\n') throw BadRequest("expected CRLF");
-    if (static_cast<Wide>(at) + *length + 2 > static_cast<Wide>(limits.max_request_bytes)) {
+    if (Wide{at} + *length + 2 > Wide{limits.max_request_bytes}) {
       throw BadRequest("request larger than max_request");
     }
-    if (static_cast<Wide>(bytes.size()) < static_cast<Wide>(at) + *length + 2) return std::nullopt;
+    if (Wide{bytes.size()} < Wide{at} + *length + 2) return std::nullopt;
     arguments.push_back(bytes.substr(at, static_cast<std::size_t>(*length)));
     at += arguments.back().size() + 2;
     if (bytes.substr(at - 2, 2) != "\r\n") throw BadRequest("expected CRLF");
