@@ -150,6 +150,14 @@ class Cluster:
         others = [node for node in self.running() if node not in (source, target) and node.role() == "master"]
         for node in (target, source, *others):
             node.command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
+        # The target has taken a new epoch. A node that took its own next one before it has heard of that would take the
+        # same: two owners of one epoch, and the slot falls back to the wrong one.
+        wait_until(lambda: len({self._epoch(node) for node in self.running()}) == 1, 5, "the nodes to hear of the move",
+                   interval=0.002)
+
+    @staticmethod
+    def _epoch(node):
+        return node.command("CLUSTER INFO")["cluster_current_epoch"]
 
     def wait_promoted(self, replica, seconds=20):
         """Until a replica has taken over; returns time.monotonic() of when that was seen."""

@@ -71,7 +71,8 @@ class TestCase(unittest.TestCase):
     """A test that ends in time."""
 
     time_limit_s = 60
-    maxDiff = 4000
+    maxDiff = None
+    longMessage = True
 
     def setUp(self):
         signal.signal(signal.SIGALRM, self._on_alarm)

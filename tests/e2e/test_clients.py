@@ -64,9 +64,6 @@ class Benchmark(TestCase):
     def test_large_values(self):
         self.check("-p", shared_proxy().port, "-t", "set,get", "-c", 10, "-d", 100000, "-n", 500)
 
-    def test_as_a_cluster_client(self):
-        self.check("-p", shared_proxy().port, "-t", "set,get", "-P", 16, "-c", 20, "--cluster")
-
     def test_standalone(self):
         self.check("-p", shared_standalone_proxy().port, "-t", "set,get,mset", "-P", 16, "-c", 50)
 

@@ -180,6 +180,7 @@ class MaxClients(TestCase):
         for workers in (1, 2):
             with self.subTest(workers=workers):
                 proxy = self.proxy(shared_cluster().addresses, max_clients=3, workers=workers)
+                time.sleep(0.2)  # the connection that waited for the start must be gone
                 clients = [proxy.raw() for _ in range(3)]
                 for client in clients:
                     self.assertEqual(client.call("PING"), b"+PONG\r\n")

@@ -87,7 +87,7 @@ class CommandLine(ListeningCase):
         self.assertIn("nosuch.yaml", self.refused("--config", "/nonexistent/nosuch.yaml"))
 
     def test_kernel_features(self):
-        self.assertIn("io_uring", self.run_sluice("--kernel-features"))
+        self.assertIn("multishot", self.run_sluice("--kernel-features"))
 
     def test_help_and_version(self):
         self.assertIn("--listen", self.run_sluice("--help"))

@@ -34,8 +34,9 @@ class ReadFrom(TestCase):
         primaries = cluster.primaries()
         replicas = [node for node in cluster.nodes if node not in primaries]
         before = self.reads(primaries), self.reads(replicas)
-        for _ in range(10):
-            self.assertEqual(self.read_all(client), [key.encode() for key in KEYS])
+        for _ in range(10):  # as ten clients: one and the same stays with its nodes
+            with proxy.raw() as reader:
+                self.assertEqual(self.read_all(reader), [key.encode() for key in KEYS])
         return self.reads(primaries) - before[0], self.reads(replicas) - before[1]
 
     def test_primary(self):
