@@ -205,10 +205,10 @@ rc::Gen<std::vector<std::size_t>> any_sizes() {
 }
 
 RC_GTEST_PROP(ReplyScannerLaws, SequencesOfRepliesEndWhereTheyWereJoined, ()) {
-  static const std::vector<std::string> kReplies = replies();
+  static const std::vector<std::string> all_replies = replies();
   std::string bytes;
   model::ReplyTrace expected;
-  for (const std::string& reply : *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(kReplies))) {
+  for (const std::string& reply : *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(all_replies))) {
     bytes += reply;
     expected.ends.push_back(bytes.size());
   }
@@ -217,8 +217,8 @@ RC_GTEST_PROP(ReplyScannerLaws, SequencesOfRepliesEndWhereTheyWereJoined, ()) {
 
 // Replies around replies: an aggregate of any size and kind whose elements are replies of the list.
 RC_GTEST_PROP(ReplyScannerLaws, AValueIsOneReply, ()) {
-  static const std::vector<std::string> kReplies = replies();
-  auto elements = *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(kReplies));
+  static const std::vector<std::string> all_replies = replies();
+  auto elements = *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(all_replies));
   const char mark = *rc::gen::element('*', '~', '%', '>');
   const bool is_map = mark == '%';
   if (is_map && elements.size() % 2 != 0) elements.pop_back();
@@ -234,9 +234,9 @@ RC_GTEST_PROP(ReplyScannerLaws, AValueIsOneReply, ()) {
 }
 
 RC_GTEST_PROP(ReplyScannerLaws, MutationsAreWhatTheModelSays, ()) {
-  static const std::vector<std::string> kReplies = replies();
+  static const std::vector<std::string> all_replies = replies();
   std::string bytes;
-  for (const std::string& reply : *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(kReplies))) {
+  for (const std::string& reply : *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(all_replies))) {
     bytes += reply;
   }
   const auto changes = *rc::gen::inRange(1, 4);

@@ -292,9 +292,9 @@ RC_GTEST_PROP(RequestParserLaws, WhatIsWrittenIsRead, (const std::vector<Argumen
 
 // Pieces of the corpus, put together and changed in places: mostly broken, and broken deep inside.
 RC_GTEST_PROP(RequestParserLaws, MutationsAreWhatTheModelSays, ()) {
-  static const std::vector<std::string> kCorpus = corpus();
+  static const std::vector<std::string> pieces = corpus();
   std::string bytes;
-  for (const std::string& piece : *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(kCorpus))) {
+  for (const std::string& piece : *rc::gen::container<std::vector<std::string>>(rc::gen::elementOf(pieces))) {
     bytes += piece;
   }
   const auto changes = *rc::gen::inRange(0, 4);
