@@ -90,7 +90,7 @@ void Server::stop() {
     std::abort();
   }
   for (auto& worker : workers_) worker->mailbox().post(ring, *std::make_unique<Stop>(*worker).release());
-  static_cast<void>(ring.wait(std::chrono::nanoseconds(0)));
+  static_cast<void>(ring.wait(0, std::chrono::nanoseconds(0)));
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
 }

@@ -90,7 +90,7 @@ void Worker::run() {
 }
 
 void Worker::turn() {
-  if (const std::error_code error = ring_.wait(std::chrono::nanoseconds(-1))) {
+  if (const std::error_code error = ring_.wait(1, std::chrono::microseconds(50))) {
     spdlog::critical("worker {}: the ring failed: {}", index_, error.message());
     std::abort();
   }

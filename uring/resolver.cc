@@ -92,7 +92,7 @@ void Resolver::run() {
     lock.unlock();
     question->look_up();
     question->post(ring);
-    const std::error_code failed = ring.wait(std::chrono::nanoseconds(0));
+    const std::error_code failed = ring.wait(0, std::chrono::nanoseconds(0));
     assert(!failed);
     lock.lock();
   }

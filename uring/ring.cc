@@ -1,5 +1,6 @@
 #include "uring/ring.h"
 
+#include <algorithm>
 #include <cerrno>
 #include <memory>
 
@@ -59,21 +60,22 @@ msghdr* Ring::gather_message(unsigned count) {
   return &message.header;
 }
 
-std::error_code Ring::wait(std::chrono::nanoseconds timeout) {
+std::error_code Ring::wait(unsigned wanted, std::chrono::nanoseconds patience) {
   ++counters_.turns;
   counters_.submissions += io_uring_sq_ready(&ring_);
+  const unsigned count = std::min(sends_ + wanted, ring_.cq.ring_entries);
   int result = 0;
-  if (timeout.count() < 0) {
+  if (count == 1) {
     result = io_uring_submit_and_wait(&ring_, 1);
   } else {
-    const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(timeout);
     __kernel_timespec limit{};
-    limit.tv_sec = seconds.count();
-    limit.tv_nsec = (timeout - seconds).count();
+    limit.tv_sec = patience.count() / 1'000'000'000;
+    limit.tv_nsec = patience.count() % 1'000'000'000;
     io_uring_cqe* first = nullptr;
-    result = io_uring_submit_and_wait_timeout(&ring_, &first, 1, &limit, nullptr);
+    result = io_uring_submit_and_wait_timeout(&ring_, &first, count, &limit, nullptr);
   }
   messages_used_ = 0;
+  sends_ = 0;
   if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
     return {-result, std::system_category()};
   }

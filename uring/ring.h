@@ -58,9 +58,12 @@ class Ring {
   static constexpr unsigned kMaxIovecs = 64;  // one send gathers at most this many pieces; the rest goes next turn
   [[nodiscard]] msghdr* gather_message(unsigned count);
 
-  /// Submits, then waits until a completion is there or `timeout` has passed (negative: no timeout). An error only when the
-  /// ring itself failed.
-  [[nodiscard]] std::error_code wait(std::chrono::nanoseconds timeout);
+  /// Submits, then sleeps until `wanted` completions are there, not counting those of the sends just submitted: these are
+  /// there at once as a rule, and a turn for them alone would be a wasted one. When that means to wait for more than one,
+  /// `patience` bounds it (a send may take longer); else the wait has no bound. An error only when the ring itself failed.
+  [[nodiscard]] std::error_code wait(unsigned wanted, std::chrono::nanoseconds patience);
+  /// The operation just started is a send: see wait().
+  void count_send() { ++sends_; }
   /// Hands every completion that is there to its operation.
   void deliver();
 
@@ -85,6 +88,7 @@ class Ring {
   RingCounters counters_;
   std::vector<std::unique_ptr<Message>> messages_;  // scratch of one turn, reused
   std::size_t messages_used_ = 0;
+  unsigned sends_ = 0;  // of this turn
   Faults* faults_ = nullptr;
   std::vector<PendingCompletion> injected_;
 };

@@ -101,6 +101,7 @@ void Stream::cancel_receive() {
 void Stream::flush() {
   if (!is_open() || send_.in_flight() || queue_.bytes() == 0) return;
   ++room_.sends;
+  room_.ring.count_send();
   iovec pieces[Ring::kMaxIovecs];
   const unsigned count = queue_.gather(pieces);
   room_.ring.start(send_, [&](io_uring_sqe* sqe) {
