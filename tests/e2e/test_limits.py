@@ -9,6 +9,8 @@ from proxy import is_sanitized
 from raw import encode
 
 MB = 1 << 20
+# AddressSanitizer keeps 256 MB of freed memory from being used again.
+ALLOWED_GROWTH_MB = 96 if not is_sanitized() else 700
 
 
 class BackPressure(TestCase):
@@ -34,7 +36,7 @@ class BackPressure(TestCase):
         self.read(client, b"".join(b"$%d\r\n%s\r\n" % (len(value), value) for value in values))
         peak = max(peak, proxy.resident_kb())
         writer.join(10)
-        self.assertLess((peak - before) / 1024, 300 if is_sanitized() else 96, "MB")
+        self.assertLess((peak - before) / 1024, ALLOWED_GROWTH_MB, "MB")
 
     def write(self, client, requests):
         # A duplicate, so that the timeouts of the reading side do not apply here.
@@ -147,7 +149,7 @@ class LargeValues(TestCase):
             started = time.monotonic()
             self.assertEqual(quick.ask("GET", "{slow:value}near"), b"x")
             self.assertLess(time.monotonic() - started, 0.5)
-        self.assertLess((shared_proxy().resident_kb() - before) / 1024, 100, "MB")
+        self.assertLess((shared_proxy().resident_kb() - before) / 1024, ALLOWED_GROWTH_MB, "MB")
         for _ in range(20):
             self.assertTrue(slow.read_value() == value)
 
