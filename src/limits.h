@@ -28,6 +28,9 @@ inline constexpr std::size_t kKeptChunkBytes = 16U << 20;  // free chunks kept f
 inline constexpr std::size_t kHeldInputBytes = 64U << 10;
 // Unsent replies at which no further request of the client is started: a slow reader slows itself.
 inline constexpr std::size_t kOutputPauseBytes = 1U << 20;
+// Ready replies of a pipeline wait for the rest of it up to this much and this long: fewer sends, and nobody waits noticeably.
+inline constexpr std::size_t kGatherBytes = 16U << 10;
+inline constexpr std::uint32_t kGatherUs = 200;
 inline constexpr std::size_t kClientNameBytes = 256;  // CLIENT SETNAME and SETINFO; Redis has no bound
 inline constexpr std::uint16_t kDatabases = 1024;     // SELECT in front of a standalone server; each opens lanes of its own
 

@@ -215,7 +215,14 @@ void Session::after_replies() {
 }
 
 void Session::mark_dirty() {
-  if (!std::exchange(dirty, true)) worker_.flush_later(*this);
+  if (std::exchange(dirty, true)) return;
+  dirty_since_us_ = worker_.now_us();
+  worker_.flush_later(*this);
+}
+
+bool Session::gathers(std::uint32_t now_us) const {
+  return !line_.empty() && stream_.queue().bytes() < limits::kGatherBytes &&
+         now_us - dirty_since_us_ < limits::kGatherUs && stream_.is_open();
 }
 
 void Session::flush() {

@@ -93,6 +93,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
 
   // --- For the worker ---
   void flush();
+  /// More replies of its pipeline are due, few bytes are ready, and they have not waited long: one send can take them all.
+  [[nodiscard]] bool gathers(std::uint32_t now_us) const;
   Session* next = nullptr;  ///< the worker's list of all sessions
   Session* previous = nullptr;
   bool dirty = false;      ///< stands in the worker's list of sessions to flush
@@ -131,6 +133,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint32_t writes_ = 0;
   std::uint32_t opened_ms_ = 0;
   std::uint32_t active_ms_ = 0;
+  std::uint32_t dirty_since_us_ = 0;
   std::unique_ptr<ClientNames> names_;
 };
 

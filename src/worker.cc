@@ -90,19 +90,22 @@ void Worker::run() {
 }
 
 void Worker::turn() {
-  if (const std::error_code error = ring_.wait(1, std::chrono::microseconds(50))) {
+  if (const std::error_code error = ring_.wait(pace_.wanted(), Pace::kPatience, !dirty_.empty())) {
     spdlog::critical("worker {}: the ring failed: {}", index_, error.message());
     std::abort();
   }
-  set_clock();
-  ring_.deliver();
+  const std::uint64_t now_ns = set_clock();
+  pace_.count(ring_.deliver(), now_ns);
   finish_turn();
 }
 
-void Worker::set_clock() {
+std::uint64_t Worker::set_clock() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
-  pool_.set_now_ms(static_cast<std::uint32_t>(now.tv_sec * 1000 + now.tv_nsec / 1'000'000));
+  const auto now_ns = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  pool_.set_now_ms(static_cast<std::uint32_t>(now_ns / 1'000'000));
+  now_us_ = static_cast<std::uint32_t>(now_ns / 1'000);
+  return now_ns;
 }
 
 void Worker::finish_turn() {
@@ -114,15 +117,25 @@ void Worker::finish_turn() {
   pool_.flush();
   for (Session* session : closing_) session->close();
   closing_.clear();
-  for (Session* session : dirty_) {
-    session->dirty = false;
-    session->flush();
-  }
-  dirty_.clear();
+  flush_sessions();
   client_room_.rearm();
   backend_room_.rearm();
   for (Session* session : closed_) remove(*session);
   closed_.clear();
+}
+
+/// A session in the middle of a pipeline is given a moment to gather the rest of its replies.
+void Worker::flush_sessions() {
+  std::size_t kept = 0;
+  for (Session* session : dirty_) {
+    if (session->gathers(now_us_)) {
+      dirty_[kept++] = session;
+    } else {
+      session->dirty = false;
+      session->flush();
+    }
+  }
+  dirty_.resize(kept);
 }
 
 void Worker::on_timer() {

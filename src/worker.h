@@ -26,6 +26,7 @@
 #include "src/command_learning.h"
 #include "src/config.h"
 #include "src/dispatch.h"
+#include "src/pace.h"
 #include "src/redirection.h"
 #include "src/router.h"
 #include "src/session.h"
@@ -92,7 +93,10 @@ class Worker final : uring::TimerHandler,
   /// This worker's part of SLUICE INFO.
   [[nodiscard]] std::string describe() const;
 
+  /// At the end of this turn, or of one soon (Session::gathers).
   void flush_later(Session& session) { dirty_.push_back(&session); }
+  /// The worker's clock in microseconds modulo 2^32.
+  [[nodiscard]] std::uint32_t now_us() const { return now_us_; }
   void resume_later(Session& session);
   void close_later(Session& session) { closing_.push_back(&session); }
   void reap_later(Session& session) { closed_.push_back(&session); }
@@ -102,8 +106,9 @@ class Worker final : uring::TimerHandler,
 
  private:
   void turn();
-  void set_clock();
+  std::uint64_t set_clock();
   void finish_turn();
+  void flush_sessions();
   void tick();
   void check_sessions();
   void resume_held(Hold reason);
@@ -139,6 +144,7 @@ class Worker final : uring::TimerHandler,
   resp::Request request_;
   resp::RequestLimits request_limits_;
   WorkerCounters counters_;
+  Pace pace_;
   std::unique_ptr<Dispatch> dispatch_;
   uring::Timer tick_;
 
@@ -149,6 +155,7 @@ class Worker final : uring::TimerHandler,
   std::vector<Session*> closing_;
   std::vector<Session*> closed_;
   std::uint64_t next_session_id_;
+  std::uint32_t now_us_ = 0;
   bool stopping_ = false;
   std::uint32_t stop_ms_ = 0;
   std::uint32_t checked_ms_ = 0;

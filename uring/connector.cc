@@ -64,6 +64,7 @@ void Connector::connect(const SocketAddress& address, std::chrono::milliseconds 
   }
   limit_.tv_sec = timeout.count() / 1000;
   limit_.tv_nsec = timeout.count() % 1000 * 1'000'000;
+  ring_.reserve(2);
   ring_.start(connect_, [this](io_uring_sqe* sqe) {
     io_uring_prep_connect(sqe, fd_, address_.get(), address_.length);
     sqe->flags |= IOSQE_IO_LINK;

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cerrno>
 #include <memory>
+#include <utility>
 
 namespace uring {
 
@@ -26,14 +27,18 @@ std::error_code Ring::open(unsigned entries) {
 
 io_uring_sqe* Ring::next_sqe() {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-  while (sqe == nullptr) {
+  if (sqe != nullptr) [[likely]] return sqe;
+  reserve(1);
+  return io_uring_get_sqe(&ring_);
+}
+
+void Ring::reserve(unsigned count) {
+  while (io_uring_sq_space_left(&ring_) < count) {
     const int submitted = io_uring_submit(&ring_);
     // -EBUSY: the completion queue overflowed; making room means delivering, which must not happen inside a handler.
     // The kernel keeps overflowed completions, so submitting again succeeds once it has flushed them.
     assert(submitted >= 0 || submitted == -EBUSY || submitted == -EAGAIN || submitted == -EINTR);
-    sqe = io_uring_get_sqe(&ring_);
   }
-  return sqe;
 }
 
 void Ring::seal(Operation& operation, io_uring_sqe* sqe) {
@@ -60,12 +65,12 @@ msghdr* Ring::gather_message(unsigned count) {
   return &message.header;
 }
 
-std::error_code Ring::wait(unsigned wanted, std::chrono::nanoseconds patience) {
+std::error_code Ring::wait(unsigned wanted, std::chrono::nanoseconds patience, bool hurried) {
   ++counters_.turns;
   counters_.submissions += io_uring_sq_ready(&ring_);
   const unsigned count = std::min(sends_ + wanted, ring_.cq.ring_entries);
   int result = 0;
-  if (count == 1) {
+  if (count == 1 && !hurried) {
     result = io_uring_submit_and_wait(&ring_, 1);
   } else {
     __kernel_timespec limit{};
@@ -75,14 +80,14 @@ std::error_code Ring::wait(unsigned wanted, std::chrono::nanoseconds patience) {
     result = io_uring_submit_and_wait_timeout(&ring_, &first, count, &limit, nullptr);
   }
   messages_used_ = 0;
-  sends_ = 0;
+  submitted_ = std::exchange(sends_, 0);
   if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
     return {-result, std::system_category()};
   }
   return {};
 }
 
-void Ring::deliver() {
+unsigned Ring::deliver() {
   if (faults_ != nullptr) [[unlikely]] return deliver_with_faults();
   unsigned head = 0;
   unsigned count = 0;
@@ -95,9 +100,10 @@ void Ring::deliver() {
   }
   io_uring_cq_advance(&ring_, count);
   counters_.completions += count;
+  return count - std::min(count, submitted_);
 }
 
-void Ring::deliver_with_faults() {
+unsigned Ring::deliver_with_faults() {
   std::vector<PendingCompletion> batch;
   batch.swap(injected_);
   unsigned head = 0;
@@ -113,6 +119,7 @@ void Ring::deliver_with_faults() {
   counters_.completions += count;
   faults_->on_batch(batch);
   for (const PendingCompletion& pending : batch) pending.operation->complete(pending.completion);
+  return count - std::min(count, submitted_);
 }
 
 }  // namespace uring

@@ -53,19 +53,23 @@ class Ring {
     io_uring_sqe_set_data(sqe, nullptr);
   }
 
+  /// Makes room for `count` SQEs: a chain of linked ones that an early submit cuts in two is no chain any more.
+  void reserve(unsigned count);
+
   /// A msghdr with room for `count` iovecs that stays in place until the next wait() has submitted it; the kernel keeps
   /// no reference after that (IORING_FEAT_SUBMIT_STABLE).
   static constexpr unsigned kMaxIovecs = 64;  // one send gathers at most this many pieces; the rest goes next turn
   [[nodiscard]] msghdr* gather_message(unsigned count);
 
   /// Submits, then sleeps until `wanted` completions are there, not counting those of the sends just submitted: these are
-  /// there at once as a rule, and a turn for them alone would be a wasted one. When that means to wait for more than one,
-  /// `patience` bounds it (a send may take longer); else the wait has no bound. An error only when the ring itself failed.
-  [[nodiscard]] std::error_code wait(unsigned wanted, std::chrono::nanoseconds patience);
+  /// there at once as a rule, and a turn for them alone would be a wasted one. When that means to wait for more than one
+  /// (a send may take longer), or when `hurried`, `patience` bounds it; else the wait has no bound. An error only when the
+  /// ring itself failed.
+  [[nodiscard]] std::error_code wait(unsigned wanted, std::chrono::nanoseconds patience, bool hurried = false);
   /// The operation just started is a send: see wait().
   void count_send() { ++sends_; }
-  /// Hands every completion that is there to its operation.
-  void deliver();
+  /// Hands every completion that is there to its operation. Returns how many, the sends that wait() did not count left out.
+  unsigned deliver();
 
   [[nodiscard]] int fd() const { return ring_.ring_fd; }
   [[nodiscard]] io_uring* native() { return &ring_; }
@@ -81,14 +85,15 @@ class Ring {
 
   [[nodiscard]] io_uring_sqe* next_sqe();
   void seal(Operation& operation, io_uring_sqe* sqe);
-  void deliver_with_faults();
+  unsigned deliver_with_faults();
 
   io_uring ring_{};
   bool open_ = false;
   RingCounters counters_;
   std::vector<std::unique_ptr<Message>> messages_;  // scratch of one turn, reused
   std::size_t messages_used_ = 0;
-  unsigned sends_ = 0;  // of this turn
+  unsigned sends_ = 0;      // started since the last wait()
+  unsigned submitted_ = 0;  // sends that the last wait() submitted
   Faults* faults_ = nullptr;
   std::vector<PendingCompletion> injected_;
 };
