@@ -17,18 +17,17 @@ constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
 }  // namespace
 
 Lane::Lane(Pool& pool, Node& node, LaneKey key)
-    : pool_(pool), node_(node), key_(key), stream_(pool.room_, *this), connector_(pool.room_.ring, *this) {}
+    : pool_(pool),
+      node_(node),
+      key_(key),
+      max_bytes_(pool.settings_.max_lane_bytes),
+      max_requests_(pool.settings_.max_lane_requests),
+      stream_(pool.room_, *this),
+      connector_(pool.room_.ring, *this) {}
 
 Lane::~Lane() {
   held_.clear(pool_.room_.chunks);
   if (partial_ != nullptr) pool_.room_.chunks.release(partial_);
-}
-
-bool Lane::full() {
-  const Settings& settings = pool_.settings_;
-  const bool is_full = kept_bytes_ > settings.max_lane_bytes || pending_.size() > settings.max_lane_requests;
-  blocked_ |= is_full;
-  return is_full;
 }
 
 void Lane::enqueue(PendingReply& pending, std::string_view request) {
@@ -282,8 +281,7 @@ void Lane::deliver(std::string_view reply) {
   } else {
     pool_.pending_replies_.release(pending);
   }
-  const Settings& settings = pool_.settings_;
-  if (blocked_ && kept_bytes_ < settings.max_lane_bytes / 2 && pending_.size() < settings.max_lane_requests / 2) {
+  if (blocked_ && kept_bytes_ < max_bytes_ / 2 && pending_.size() < max_requests_ / 2) {
     blocked_ = false;
     pool_.handler_.on_room();
   }

@@ -45,7 +45,11 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   /// False while closing or resting after a failure: the caller keeps the request and tries later.
   [[nodiscard]] bool accepts() const { return state_ < State::kClosing; }
   /// The bound on requests in flight is reached: the caller stops reading from its client.
-  [[nodiscard]] bool full();
+  [[nodiscard]] bool full() {
+    const bool is_full = kept_bytes_ > max_bytes_ || pending_.size() > max_requests_;
+    blocked_ |= is_full;
+    return is_full;
+  }
   [[nodiscard]] bool ready() const { return state_ == State::kReady; }
   [[nodiscard]] bool idle() const { return state_ == State::kIdle || state_ == State::kResting; }
 
@@ -109,6 +113,8 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   bool blocked_ = false;                 ///< full() was answered with true, somebody waits for room
   std::uint32_t enqueued_ = 0;           ///< bytes put in line since ever, modulo 2^32
   std::uint32_t handed_ = 0;             ///< of these, handed to the kernel: whatever ends beyond has certainly not run
+  const std::size_t max_bytes_;          ///< Settings::max_lane_bytes
+  const std::size_t max_requests_;       ///< Settings::max_lane_requests
   std::size_t kept_bytes_ = 0;           ///< bytes of requests whose reply is due
   std::uint32_t progress_ms_ = 0;        ///< when something last came, or the line last became non-empty
   std::uint32_t used_ms_ = 0;            ///< when a client's request was last enqueued

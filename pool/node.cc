@@ -11,16 +11,16 @@ namespace pool {
 Node::Node(Pool& pool, std::string host, std::uint16_t port)
     : pool_(pool), host_(std::move(host)), port_(port), name_(node_name(host_, port)) {}
 
-Lane& Node::lane(const LaneKey& key, std::uint32_t salt) {
-  auto group = std::find_if(groups_.begin(), groups_.end(), [&](const Group& each) { return each.key == key; });
-  if (group == groups_.end()) {
-    group = groups_.insert(groups_.end(), Group{key, {}});
-    for (std::uint32_t i = 0; i < pool_.settings_.lanes_per_node; ++i) {
-      group->lanes.push_back(std::make_unique<Lane>(pool_, *this, key));
-    }
+Node::Group& Node::special(const LaneKey& key) {
+  const auto found = std::ranges::find(special_, key, &Group::key);
+  return found == special_.end() ? special_.emplace_back(Group{key, {}}) : *found;
+}
+
+void Node::fill(Group& group, const LaneKey& key) {
+  group.key = key;
+  for (std::uint32_t i = 0; i < pool_.settings_.lanes_per_node; ++i) {
+    group.lanes.push_back(std::make_unique<Lane>(pool_, *this, key));
   }
-  const std::size_t count = group->lanes.size();
-  return *group->lanes[count == 1 ? 0 : salt % count];
 }
 
 void Node::on_hello(std::string_view reply) {
@@ -41,46 +41,34 @@ void Node::on_lane_failed(std::uint32_t failures_in_a_row) {
 }
 
 void Node::tick(std::uint32_t now_ms) {
-  for (Group& group : groups_) {
-    for (auto& lane : group.lanes) lane->tick(now_ms);
-  }
+  each_lane([&](Lane& lane) { lane.tick(now_ms); });
 }
 
 void Node::revive(std::uint32_t now_ms) {
   named_ms_ = now_ms;
-  if (!std::exchange(retired_, false)) return;
-  for (Group& group : groups_) {
-    for (auto& lane : group.lanes) lane->revive();
-  }
+  if (std::exchange(retired_, false)) each_lane([](Lane& lane) { lane.revive(); });
 }
 
 void Node::retire(std::string_view reason) {
   retired_ = true;
-  for (Group& group : groups_) {
-    for (auto& lane : group.lanes) lane->retire(reason);
-  }
+  each_lane([&](Lane& lane) { lane.retire(reason); });
 }
 
 bool Node::gone() const {
-  return std::all_of(groups_.begin(), groups_.end(), [](const Group& group) {
-    return std::all_of(group.lanes.begin(), group.lanes.end(), [](const auto& lane) { return lane->gone(); });
-  });
+  bool gone = true;
+  each_lane([&](const Lane& lane) { gone = gone && lane.gone(); });
+  return gone;
 }
 
 std::size_t Node::ready_lanes() const {
   std::size_t count = 0;
-  for (const Group& group : groups_) {
-    count += static_cast<std::size_t>(
-        std::count_if(group.lanes.begin(), group.lanes.end(), [](const auto& lane) { return lane->ready(); }));
-  }
+  each_lane([&](const Lane& lane) { count += lane.ready() ? 1 : 0; });
   return count;
 }
 
 std::size_t Node::pending() const {
   std::size_t count = 0;
-  for (const Group& group : groups_) {
-    for (const auto& lane : group.lanes) count += lane->pending();
-  }
+  each_lane([&](const Lane& lane) { count += lane.pending(); });
   return count;
 }
 

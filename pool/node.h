@@ -2,6 +2,7 @@
 // Thread: one worker.
 #pragma once
 
+#include <array>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -17,7 +18,13 @@ class Node {
   Node(Pool& pool, std::string host, std::uint16_t port);
 
   /// The lane for this kind of connection; `salt` chooses among several, the same one for the same salt.
-  [[nodiscard]] Lane& lane(const LaneKey& key, std::uint32_t salt);
+  [[nodiscard]] Lane& lane(const LaneKey& key, std::uint32_t salt) {
+    const bool plain = !key.read_only && key.database == 0;
+    Group* group = plain ? &plain_[key.protocol == resp::Protocol::kResp3 ? 1 : 0] : &special(key);
+    if (group->lanes.empty()) fill(*group, key);
+    const std::size_t count = group->lanes.size();
+    return *group->lanes[count == 1 ? 0 : salt % count];
+  }
 
   [[nodiscard]] const std::string& host() const { return host_; }
   [[nodiscard]] std::uint16_t port() const { return port_; }
@@ -67,7 +74,20 @@ class Node {
   std::string name_;
   std::string server_version_;
   std::string zone_;
-  std::vector<Group> groups_;  // one to four; a linear search beats any map
+  [[nodiscard]] Group& special(const LaneKey& key);
+  void fill(Group& group, const LaneKey& key);
+  template <typename Visit>
+  void each_lane(Visit&& visit) const {
+    for (const Group& group : plain_) {
+      for (const auto& lane : group.lanes) visit(*lane);
+    }
+    for (const Group& group : special_) {
+      for (const auto& lane : group.lanes) visit(*lane);
+    }
+  }
+
+  std::array<Group, 2> plain_;  // by protocol: a primary, database 0, which is nearly all there is
+  std::vector<Group> special_;  // the rest: few
   bool failing_ = false;
   bool wanted_ = false;
   bool replica_ = false;
