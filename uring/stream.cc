@@ -119,7 +119,8 @@ void Stream::flush() {
 void Stream::on_send(Completion completion) {
   if (state_ == State::kClosing) return join();
   if (completion.result < 0) {
-    if (completion.result == -EINTR || completion.result == -EAGAIN) return flush();
+    // Nothing was sent. What goes with the next attempt is the owner's to know, so it flushes.
+    if (completion.result == -EINTR || completion.result == -EAGAIN) return handler_.on_sent();
     // Tell the owner even when the input has ended already: its last bytes will never arrive.
     ended_ = false;
     return end(-completion.result);
