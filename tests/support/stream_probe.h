@@ -1,0 +1,74 @@
+// A Stream with a handler that notes all it hears, and holds it to its promises: what arrives after the end, an end
+// heard twice and a close heard twice fail the test.
+// Thread: one.
+#pragma once
+
+#include <gtest/gtest.h>
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "tests/support/turns.h"
+
+namespace tests {
+
+class StreamProbe final : public uring::StreamHandler {
+ public:
+  StreamProbe(Turns& turns, std::pair<int, int> sockets) : peer(sockets.second), turns_(turns) {
+    stream = std::make_unique<uring::Stream>(turns.room, *this);
+    stream->open(sockets.first);
+  }
+  ~StreamProbe() {
+    stream->close();
+    leases.clear();
+    EXPECT_TRUE(turns_.until([this] { return stream->is_closed(); }));
+    EXPECT_EQ(closed, 1);
+  }
+
+  void append(std::string_view bytes) { stream->queue().append(turns_.chunks, bytes); }
+  void send(std::string_view bytes) {
+    append(bytes);
+    stream->flush();
+  }
+  [[nodiscard]] bool ended() const { return !ends.empty(); }
+
+  Peer peer;
+  std::unique_ptr<uring::Stream> stream;
+  std::string received;
+  std::vector<uring::Lease> leases;  ///< kept while keep_leases
+  std::vector<int> ends;             ///< errors of on_ended
+  int sent = 0;
+  int closed = 0;
+  bool keep_leases = false;
+  bool echo = false;
+  std::function<void()> then_received;
+  std::function<void()> then_sent;
+  std::function<void()> then_ended;
+
+ private:
+  void on_received(uring::Lease lease) override {
+    EXPECT_TRUE(stream->is_open());
+    EXPECT_FALSE(lease.bytes().empty());
+    received += lease.bytes();
+    if (echo) append(lease.bytes());
+    if (keep_leases) leases.push_back(std::move(lease));
+    if (then_received) then_received();
+  }
+  void on_ended(int error) override {
+    ends.push_back(error);
+    if (then_ended) then_ended();
+  }
+  void on_sent() override {
+    ++sent;
+    if (then_sent) then_sent();
+  }
+  void on_closed() override { ++closed; }
+
+  Turns& turns_;
+};
+
+}  // namespace tests
