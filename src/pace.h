@@ -1,43 +1,59 @@
 // How many arrivals a turn is worth waking up for. Under load completions come so close together that one turn can take
-// several, and each turn saved saves a wake-up and makes every send fuller. A lone request is never made to wait: what is expected to
-// arrive within the patience decides, and at a low rate that is nothing.
+// several, and each turn saved saves a wake-up and makes every send fuller.
+//
+// Nobody waits for what will not come: no more arrivals are waited for than the recent rate brings within the patience, and
+// no more than half as many as clients were active in the last millisecond. So a lone client's request never waits.
 // Thread: one worker.
 #pragma once
 
 #include <algorithm>
 #include <chrono>
 #include <cstdint>
+#include <utility>
 
 namespace sluice {
 
 class Pace {
  public:
-  /// The longest a completion may wait for others.
-  static constexpr std::chrono::microseconds kPatience{100};
+  /// The longest a completion may wait for others. Measured at 50, 100 and 200: bench/results.
+  static constexpr std::chrono::microseconds kPatience{200};
+
+  /// A client has sent something, for the first time in this millisecond.
+  void count_active_client(std::uint32_t now_ms) {
+    if (now_ms != active_ms_) {
+      // The last full millisecond counts; one in which nothing came counts as empty.
+      active_before_ = now_ms - active_ms_ == 1 ? active_ : 0;
+      active_ = 0;
+      active_ms_ = now_ms;
+    }
+    ++active_;
+  }
 
   /// After each turn: how many completions it took (sends not counted), at which time.
-  void count(std::uint64_t arrivals, std::uint64_t now_ns) {
-    const std::uint64_t elapsed = std::max<std::uint64_t>(now_ns - last_ns_, 1);
-    last_ns_ = now_ns;
-    // Arrivals per patience, averaged over about the last 16 turns; a pause of a millisecond ends what was.
-    const double expected = static_cast<double>(arrivals) * static_cast<double>(kPatienceNs) / static_cast<double>(elapsed);
-    const double weight = elapsed > kForgetNs ? 1.0 : 1.0 / 16;
-    expected_ += (expected - expected_) * weight;
+  void count(unsigned arrivals, std::uint64_t now_ns) {
+    const std::uint64_t elapsed = std::max<std::uint64_t>(now_ns - std::exchange(last_ns_, now_ns), 1);
+    const double within_patience = static_cast<double>(arrivals) * kPatienceNs / static_cast<double>(elapsed);
+    // Averaged over some sixteen turns; a pause ends what was.
+    expected_ += (within_patience - expected_) * (elapsed > kForgetNs ? 1.0 : 1.0 / 16);
   }
 
   /// Completions the next turn waits for, at least 1.
   [[nodiscard]] unsigned wanted() const {
-    return static_cast<unsigned>(std::clamp(expected_ * kShare, 1.0, static_cast<double>(kMostWanted)));
+    const unsigned clients = std::max(active_, active_before_);
+    const unsigned most = std::clamp(clients / 2, 1U, kMostWanted);
+    return std::clamp(static_cast<unsigned>(expected_), 1U, most);
   }
 
  private:
-  static constexpr std::uint64_t kPatienceNs = std::chrono::nanoseconds(kPatience).count();
+  static constexpr double kPatienceNs = static_cast<double>(std::chrono::nanoseconds(kPatience).count());
   static constexpr std::uint64_t kForgetNs = 1'000'000;
-  static constexpr double kShare = 0.5;        // half of what is expected: the patience is the exception, not the rule
   static constexpr unsigned kMostWanted = 64;  // more fills no send further
 
   double expected_ = 0;
   std::uint64_t last_ns_ = 0;
+  std::uint32_t active_ms_ = 0;
+  unsigned active_ = 0;
+  unsigned active_before_ = 0;
 };
 
 }  // namespace sluice

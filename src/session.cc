@@ -46,7 +46,7 @@ void Session::finish() {
 // --- Requests ----------------------------------------------------------------------------------------------------------
 
 void Session::on_received(uring::Lease lease) {
-  active_ms_ = worker_.now_ms();
+  if (std::exchange(active_ms_, worker_.now_ms()) != active_ms_) worker_.count_active_client();
   if (hold_ == Hold::kFinished) return;
   const std::string_view bytes = lease.bytes();
   if (input_ == nullptr && hold_ == Hold::kNone) {

@@ -95,6 +95,8 @@ class Worker final : uring::TimerHandler,
 
   /// At the end of this turn, or of one soon (Session::gathers).
   void flush_later(Session& session) { dirty_.push_back(&session); }
+  /// A client has sent something, for the first time in this millisecond.
+  void count_active_client() { pace_.count_active_client(now_ms()); }
   /// The worker's clock in microseconds modulo 2^32.
   [[nodiscard]] std::uint32_t now_us() const { return now_us_; }
   void resume_later(Session& session);
