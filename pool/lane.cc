@@ -78,7 +78,8 @@ void Lane::on_sent() {
   }
 }
 
-// --- The connection's life ---------------------------------------------------------------------------------------------
+// --- The connection's life
+// ---------------------------------------------------------------------------------------------
 
 void Lane::connect() {
   if (retired_) return;
@@ -191,7 +192,9 @@ void Lane::retire(std::string_view reason) {
   fail(reason);
 }
 
-void Lane::on_ended(int error) { fail(error == 0 ? "closed by the server" : std::strerror(error)); }
+void Lane::on_ended(int error) {
+  fail(error == 0 ? "closed by the server" : std::strerror(error));
+}
 
 void Lane::on_closed() {
   if (failures_ == 0) {
@@ -224,7 +227,8 @@ void Lane::tick(std::uint32_t now_ms) {
   }
 }
 
-// --- Replies -----------------------------------------------------------------------------------------------------------
+// --- Replies
+// -----------------------------------------------------------------------------------------------------------
 
 void Lane::on_received(uring::Lease lease) {
   progress_ms_ = pool_.now_ms_;
@@ -255,7 +259,8 @@ bool Lane::gather(std::string_view piece) {
   const std::size_t needed = have + piece.size();
   if (needed > pool_.settings_.max_reply_bytes) return false;
   if (partial_ == nullptr || partial_->room() < piece.size()) {
-    // The header of a large string has told its length: make room once. The server is trusted that far, up to the bound.
+    // The header of a large string has told its length: make room once. The server is trusted that far, up to the
+    // bound.
     const std::size_t announced = needed + scanner_.bulk_bytes_left() + 2;
     const std::size_t capacity = std::min(std::max(announced, 2 * have), pool_.settings_.max_reply_bytes);
     uring::Chunk* larger = pool_.room_.chunks.take(std::max(capacity, needed));
@@ -309,10 +314,15 @@ void Lane::lose_all(std::string_view reason) {
   if (std::exchange(blocked_, false)) pool_.handler_.on_room();
 }
 
-// --- Its own PINGs -----------------------------------------------------------------------------------------------------
+// --- Its own PINGs
+// -----------------------------------------------------------------------------------------------------
 
-void Lane::on_reply(PendingReply& pending, std::string_view) { pool_.pending_replies_.release(pending); }
+void Lane::on_reply(PendingReply& pending, std::string_view) {
+  pool_.pending_replies_.release(pending);
+}
 
-void Lane::on_lost(PendingReply& pending, Loss, std::string_view) { pool_.pending_replies_.release(pending); }
+void Lane::on_lost(PendingReply& pending, Loss, std::string_view) {
+  pool_.pending_replies_.release(pending);
+}
 
 }  // namespace pool

@@ -1,9 +1,10 @@
-// One multiplexed connection to one node: the requests of many clients go out in one line, replies come back in that line.
+// One multiplexed connection to one node: the requests of many clients go out in one line, replies come back in that
+// line.
 //
 // Life: idle -> (resolving) -> connecting -> hand-shaking -> ready -> closing -> resting (back-off) -> ...
-// Requests enqueued before the hand-shake is done are held and go out behind it. When the connection ends, every pending
-// reply hears whether its request had been handed to the kernel. Nothing is ever sent twice from here.
-// Thread: one worker.
+// Requests enqueued before the hand-shake is done are held and go out behind it. When the connection ends, every
+// pending reply hears whether its request had been handed to the kernel. Nothing is ever sent twice from here. Thread:
+// one worker.
 #pragma once
 
 #include <chrono>
@@ -53,7 +54,8 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   [[nodiscard]] bool ready() const { return state_ == State::kReady; }
   [[nodiscard]] bool idle() const { return state_ == State::kIdle || state_ == State::kResting; }
 
-  /// Puts a request in line; connects first when idle. Only while accepts(). `request` may lie in `pending`'s own kept bytes.
+  /// Puts a request in line; connects first when idle. Only while accepts(). `request` may lie in `pending`'s own kept
+  /// bytes.
   void enqueue(PendingReply& pending, std::string_view request);
   /// The same behind an ASKING.
   void enqueue_asking(PendingReply& pending, std::string_view request);
@@ -119,14 +121,14 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   std::uint32_t progress_ms_ = 0;        ///< when something last came, or the line last became non-empty
   std::uint32_t used_ms_ = 0;            ///< when a client's request was last enqueued
   std::uint32_t resting_until_ms_ = 0;
-  std::uint32_t failures_ = 0;           ///< in a row
+  std::uint32_t failures_ = 0;  ///< in a row
   uring::Stream stream_;
   uring::Connector connector_;
   std::unique_ptr<uring::Resolution> resolution_;
-  uring::SendQueue held_;                ///< requests enqueued before the hand-shake is done
+  uring::SendQueue held_;  ///< requests enqueued before the hand-shake is done
   LaneLine pending_;
   resp::ReplyScanner scanner_;
-  uring::Chunk* partial_ = nullptr;      ///< the reply that the last receive cut
+  uring::Chunk* partial_ = nullptr;  ///< the reply that the last receive cut
 };
 
 }  // namespace pool

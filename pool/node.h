@@ -33,7 +33,8 @@ class Node {
 
   /// Its connections failed several times in a row (Settings::failure_threshold); cleared by the first success.
   [[nodiscard]] bool failing() const { return failing_; }
-  /// Wanted nodes are reconnected to and pinged even when no request asks for it, so that a failing one is seen to come back.
+  /// Wanted nodes are reconnected to and pinged even when no request asks for it, so that a failing one is seen to come
+  /// back.
   void set_wanted(bool wanted) { wanted_ = wanted; }
   [[nodiscard]] bool wanted() const { return wanted_; }
 

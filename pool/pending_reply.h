@@ -1,7 +1,7 @@
 // A request that has been sent (or waits to be) and the place its reply will take.
 //
-// It stands in two lines at once: its lane's (replies come in the order of requests) and its owner's (the client's order).
-// Its request's bytes are kept, by reference, until the reply has come, so that a redirect can send them again.
+// It stands in two lines at once: its lane's (replies come in the order of requests) and its owner's (the client's
+// order). Its request's bytes are kept, by reference, until the reply has come, so that a redirect can send them again.
 // Thread: one worker.
 #pragma once
 
@@ -45,15 +45,16 @@ class HeldBytes {
 struct RequestKind {
   static constexpr std::uint16_t kNoSlot = 0xffff;
 
-  std::uint16_t slot = kNoSlot;      ///< where it goes by its key; kNoSlot: any node, or a node given by hand
+  std::uint16_t slot = kNoSlot;  ///< where it goes by its key; kNoSlot: any node, or a node given by hand
   std::uint16_t database = 0;
   resp::Protocol protocol = resp::Protocol::kResp2;
-  bool read_only = false;            ///< harmless to run twice, may go to a replica
-  bool fixed_node = false;           ///< meant for one node: never sent to another
-  bool silent = false;               ///< the client asked for no reply (CLIENT REPLY OFF or SKIP)
+  bool read_only = false;   ///< harmless to run twice, may go to a replica
+  bool fixed_node = false;  ///< meant for one node: never sent to another
+  bool silent = false;      ///< the client asked for no reply (CLIENT REPLY OFF or SKIP)
 };
 
-/// All but the held reply in one cache line: tens of thousands of these are in flight, and each is looked at three times.
+/// All but the held reply in one cache line: tens of thousands of these are in flight, and each is looked at three
+/// times.
 struct alignas(64) PendingReply {
   enum class State : std::uint8_t { kWaiting, kReady };
 
@@ -65,10 +66,10 @@ struct alignas(64) PendingReply {
   std::uint32_t started_ms = 0;          ///< when the client's request was taken, worker clock modulo 2^32
   std::uint32_t salt = 0;                ///< the client's, see Node::lane
   RequestKind kind;
-  std::uint8_t hops = 0;                 ///< redirects followed so far
+  std::uint8_t hops = 0;  ///< redirects followed so far
   State state = State::kWaiting;
-  std::uint16_t part = 0;                ///< the owner's number of this part of a split command
-  HeldBytes reply;                       ///< set while kReady
+  std::uint16_t part = 0;  ///< the owner's number of this part of a split command
+  HeldBytes reply;         ///< set while kReady
 
   [[nodiscard]] std::string_view request_bytes() const { return request.bytes(); }
 };

@@ -1,5 +1,5 @@
-// All nodes one worker is connected to. It is handed addresses and knows no slots: who is asked for what is decided elsewhere.
-// Thread: one worker.
+// All nodes one worker is connected to. It is handed addresses and knows no slots: who is asked for what is decided
+// elsewhere. Thread: one worker.
 #pragma once
 
 #include <chrono>
@@ -28,10 +28,10 @@ struct Settings {
   std::uint32_t ping_interval_ms = 5'000;     ///< a quiet lane is pinged
   std::uint32_t failure_threshold = 2;        ///< failures in a row that make a node failing
   std::uint32_t lanes_per_node = 1;
-  bool read_only_replicas = true;             ///< send READONLY on lanes to replicas (cluster)
-  std::size_t max_lane_bytes = 64U << 20;     ///< requests kept per lane until answered; beyond: full
+  bool read_only_replicas = true;          ///< send READONLY on lanes to replicas (cluster)
+  std::size_t max_lane_bytes = 64U << 20;  ///< requests kept per lane until answered; beyond: full
   std::size_t max_lane_requests = 1U << 20;
-  std::size_t max_reply_bytes = 1ULL << 30;   ///< one reply held whole; larger ones break the lane
+  std::size_t max_reply_bytes = 1ULL << 30;  ///< one reply held whole; larger ones break the lane
 };
 
 /// What the pool tells the worker. Called inside the turn.
@@ -59,13 +59,14 @@ struct PoolCounters {
 class Pool {
  public:
   /// All references outlive the pool. `room.chunks` is also what `pending` keeps its requests in.
-  Pool(uring::StreamRoom& room, uring::Resolver& resolver, PendingReplies& pending, PoolHandler& handler, Settings settings);
+  Pool(uring::StreamRoom& room, uring::Resolver& resolver, PendingReplies& pending, PoolHandler& handler,
+       Settings settings);
   ~Pool();
   Pool(const Pool&) = delete;
   Pool& operator=(const Pool&) = delete;
 
-  /// The node at an address, made when new. The reference stays good while the node is wanted or has requests pending, else
-  /// for ten seconds.
+  /// The node at an address, made when new. The reference stays good while the node is wanted or has requests pending,
+  /// else for ten seconds.
   [[nodiscard]] Node& node(std::string_view host, std::uint16_t port);
 
   /// A copy of a request's bytes, one reference held, for a request that no lane takes yet.

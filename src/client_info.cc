@@ -42,7 +42,8 @@ cluster::Address local_address(int fd) {
 
 std::string quotable(std::string_view word) {
   std::string out(word.substr(0, 64));
-  std::ranges::replace_if(out, [](char c) { return c < ' ' || c > '~'; }, '?');
+  std::ranges::replace_if(
+      out, [](char c) { return c < ' ' || c > '~'; }, '?');
   return out;
 }
 

@@ -31,7 +31,8 @@ class CommandLearning final : pool::ReplySink {
                   pool::PendingReplies& pending, LearningListener& listener);
 
   enum class Verdict : std::uint8_t { kAsked, kNoCommand, kNobodyToAsk };
-  /// What to do with a request whose command the table does not know. kAsked: hold the session, on_command_learned() follows.
+  /// What to do with a request whose command the table does not know. kAsked: hold the session, on_command_learned()
+  /// follows.
   [[nodiscard]] Verdict ask(std::span<const std::string_view> arguments, std::uint32_t salt);
 
   /// The backends may have changed: what they did not know they may know now.

@@ -10,8 +10,8 @@
 
 namespace sluice {
 
-/// One SELECT under way; destroys itself when it has answered. Survives its client. The session's line must be empty, and the
-/// session dispatches nothing until the answer has come.
+/// One SELECT under way; destroys itself when it has answered. Survives its client. The session's line must be empty,
+/// and the session dispatches nothing until the answer has come.
 class DatabaseCheck final : pool::ReplySink {
  public:
   static void start(Session& session, std::uint16_t database);

@@ -91,8 +91,10 @@ Dispatch::Dispatch(Worker& worker) : worker_(worker), local_(worker) {
 void Dispatch::handle(Session& session, const resp::Request& request) {
   ++worker_.counters().commands;
   const Command* command = worker_.commands().find(request.arguments);
-  if (command == nullptr) [[unlikely]] return meet_unknown(session, request);
-  if (!command->accepts_arity(request.arguments.size())) [[unlikely]] return session.answer(wrong_arity(command->name));
+  if (command == nullptr) [[unlikely]]
+    return meet_unknown(session, request);
+  if (!command->accepts_arity(request.arguments.size())) [[unlikely]]
+    return session.answer(wrong_arity(command->name));
   switch (command->session_class) {
     case SessionClass::kShared:
       return forward(session, *command, request);
@@ -109,7 +111,8 @@ void Dispatch::meet_unknown(Session& session, const resp::Request& request) {
     case CommandLearning::Verdict::kAsked:
       return session.hold(Hold::kLearning);
     case CommandLearning::Verdict::kNobodyToAsk:
-      return session.answer("-ERR sluice: the command is not known here and no backend node could be asked about it\r\n");
+      return session.answer(
+          "-ERR sluice: the command is not known here and no backend node could be asked about it\r\n");
     case CommandLearning::Verdict::kNoCommand:
       break;
   }
@@ -142,7 +145,8 @@ pool::RequestKind Dispatch::kind_of(const Session& session, const Command& comma
 }
 
 std::string_view Dispatch::bytes_of(const resp::Request& request) {
-  if (!request.is_inline) [[likely]] return request.bytes;
+  if (!request.is_inline) [[likely]]
+    return request.bytes;
   encoded_.clear();
   resp::write_request(encoded_, request.arguments);
   return encoded_;
@@ -170,9 +174,11 @@ void Dispatch::send_keyed(Session& session, const Command& command, const resp::
 void Dispatch::send(Session& session, const pool::RequestKind& kind, const resp::Request& request) {
   if (!in_order(session)) return;
   pool::Lane* lane = worker_.router().lane_for(kind, session.salt());
-  if (lane != nullptr && lane->full()) [[unlikely]] return session.hold(Hold::kRoom);
+  if (lane != nullptr && lane->full()) [[unlikely]]
+    return session.hold(Hold::kRoom);
   pool::PendingReply& pending = session.expect(kind);
-  if (lane != nullptr && lane->accepts()) [[likely]] return lane->enqueue(pending, bytes_of(request));
+  if (lane != nullptr && lane->accepts()) [[likely]]
+    return lane->enqueue(pending, bytes_of(request));
   if (worker_.redirection().park(pending, bytes_of(request))) {
     session.fenced = true;
   } else {

@@ -1,7 +1,7 @@
 // What becomes of a request: answered here, sent to one lane, split over many, or refused. The one place that decides.
 //
-// Order: two requests of one client to one node must run in the order sent. They do while they take the same lane; when the
-// topology changes or a redirect is under way, a session's next request waits until its earlier ones are answered.
+// Order: two requests of one client to one node must run in the order sent. They do while they take the same lane; when
+// the topology changes or a redirect is under way, a session's next request waits until its earlier ones are answered.
 // Thread: one worker.
 #pragma once
 
@@ -46,7 +46,7 @@ class Dispatch {
   LocalCommands local_;
   std::unordered_map<const resp::Command*, Special> specials_;
   std::vector<std::pair<std::uint16_t, std::uint32_t>> slots_of_keys_;  // scratch of a split
-  std::string encoded_;                                               // scratch of an inline request
+  std::string encoded_;                                                 // scratch of an inline request
 };
 
 /// True when an XREAD or XREADGROUP asks to block.

@@ -12,7 +12,8 @@ using pool::PendingReply;
 FanOut::FanOut(Worker& worker, PendingReply& whole, Merge merge, std::size_t places, bool read_only)
     : worker_(worker), whole_(whole), merge_(merge), read_only_(read_only), places_(places) {}
 
-void FanOut::start(Worker& worker, PendingReply& whole, Merge merge, std::size_t places, std::vector<Request> requests) {
+void FanOut::start(Worker& worker, PendingReply& whole, Merge merge, std::size_t places,
+                   std::vector<Request> requests) {
   assert(!requests.empty() && requests.size() <= std::numeric_limits<std::uint16_t>::max());
   auto* fan_out = new FanOut(worker, whole, merge, places, whole.kind.read_only);
   fan_out->parts_.resize(requests.size());
@@ -54,7 +55,8 @@ bool FanOut::has_writes_outstanding() const {
 }
 
 void FanOut::on_reply(PendingReply& pending, std::string_view reply) {
-  if (reply[0] != '-') [[likely]] return settle(pending, reply);
+  if (reply[0] != '-') [[likely]]
+    return settle(pending, reply);
   if (worker_.redirection().takes_error(pending, reply)) return fence();
   settle(pending, worker_.redirection().as_seen_by_client(reply));
 }

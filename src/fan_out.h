@@ -1,5 +1,5 @@
-// One client's command as several requests: split by slot, or sent to every shard or node, and answered by one merged reply.
-// Thread: one worker.
+// One client's command as several requests: split by slot, or sent to every shard or node, and answered by one merged
+// reply. Thread: one worker.
 #pragma once
 
 #include <cstdint>
@@ -15,8 +15,8 @@
 
 namespace sluice {
 
-/// Under way from start() until its last part has answered; it then completes the client's place in the line and destroys
-/// itself. Survives its client.
+/// Under way from start() until its last part has answered; it then completes the client's place in the line and
+/// destroys itself. Survives its client.
 class FanOut final : pool::ReplySink {
  public:
   /// One part: where it goes, what is sent. `node` set: to that very node (kind.fixed_node); else by kind.slot.

@@ -23,7 +23,8 @@ std::optional<uring::SocketAddress> socket_address(const ListenAddress& address)
   hints.ai_socktype = SOCK_STREAM;
   hints.ai_flags = AI_PASSIVE;
   addrinfo* list = nullptr;
-  if (::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &list) != 0) return std::nullopt;
+  if (::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &list) != 0)
+    return std::nullopt;
   uring::SocketAddress found;
   std::memcpy(&found.storage, list->ai_addr, list->ai_addrlen);
   found.length = list->ai_addrlen;

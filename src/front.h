@@ -1,5 +1,5 @@
-// Where clients come in: the listening sockets, and the choice of a worker for each client. It lives in the first worker's
-// thread and ring; the others are reached by letters.
+// Where clients come in: the listening sockets, and the choice of a worker for each client. It lives in the first
+// worker's thread and ring; the others are reached by letters.
 #pragma once
 
 #include <cstdint>

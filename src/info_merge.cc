@@ -54,9 +54,12 @@ std::uint64_t number_of(std::string_view text) {
   return value;
 }
 
-bool is_summed(std::string_view field) { return std::ranges::find(kSummed, field) != std::end(kSummed); }
+bool is_summed(std::string_view field) {
+  return std::ranges::find(kSummed, field) != std::end(kSummed);
+}
 
-/// "keys=3,expires=1,avg_ttl=0": sums of keys and expires; the average lifetime has no sum and is left at the first node's.
+/// "keys=3,expires=1,avg_ttl=0": sums of keys and expires; the average lifetime has no sum and is left at the first
+/// node's.
 struct KeySpace {
   std::uint64_t keys = 0;
   std::uint64_t expires = 0;
@@ -115,7 +118,8 @@ std::string merge_info(std::span<const Part> parts) {
     if (field == "# Keyspace") write_spaces();
   }
   const std::string_view tag = parts[0].reply[0] == '=' ? "txt:" : "";
-  return parts[0].reply.substr(0, 1) + std::to_string(text.size() + tag.size()) + "\r\n" + std::string(tag) + text + "\r\n";
+  return parts[0].reply.substr(0, 1) + std::to_string(text.size() + tag.size()) + "\r\n" + std::string(tag) + text +
+         "\r\n";
 }
 
 }  // namespace sluice

@@ -6,8 +6,9 @@
 
 namespace sluice::limits {
 
-// --- The ring and its buffers, per worker ------------------------------------------------------------------------------
-// SQEs of one turn: a send for each of some thousand dirty sessions, before an early submit.
+// --- The ring and its buffers, per worker
+// ------------------------------------------------------------------------------ SQEs of one turn: a send for each of
+// some thousand dirty sessions, before an early submit.
 inline constexpr unsigned kRingEntries = 4096;
 // Receive buffers. Incremental ones are filled densely, so few serve many; plain ones are used up one per receive.
 inline constexpr std::uint32_t kClientBuffers = 64;
@@ -23,36 +24,44 @@ inline constexpr std::uint32_t kClientChunkBytes = 4U << 10;
 inline constexpr std::uint32_t kBackendChunkBytes = 32U << 10;
 inline constexpr std::size_t kKeptChunkBytes = 16U << 20;  // free chunks kept for the next burst
 
-// --- Sessions ----------------------------------------------------------------------------------------------------------
-// A session that waits (for room, for its own replies) stops reading once this much of its input has piled up.
+// --- Sessions
+// ---------------------------------------------------------------------------------------------------------- A session
+// that waits (for room, for its own replies) stops reading once this much of its input has piled up.
 inline constexpr std::size_t kHeldInputBytes = 64U << 10;
 // Unsent replies at which no further request of the client is started: a slow reader slows itself.
 inline constexpr std::size_t kOutputPauseBytes = 1U << 20;
-// Ready replies of a pipeline wait for the rest of it up to this much and this long: fewer sends, and nobody waits noticeably.
+// Ready replies of a pipeline wait for the rest of it up to this much and this long: fewer sends, and nobody waits
+// noticeably.
 inline constexpr std::size_t kGatherBytes = 16U << 10;
 inline constexpr std::uint32_t kGatherUs = 200;
 inline constexpr std::size_t kClientNameBytes = 256;  // CLIENT SETNAME and SETINFO; Redis has no bound
-inline constexpr std::uint16_t kDatabases = 1024;     // SELECT in front of a standalone server; each opens lanes of its own
+inline constexpr std::uint16_t kDatabases =
+    1024;  // SELECT in front of a standalone server; each opens lanes of its own
 
-// --- Redirects ---------------------------------------------------------------------------------------------------------
-// A slot moves once per hop; more means that nodes disagree, and waiting helps better than asking.
+// --- Redirects
+// --------------------------------------------------------------------------------------------------------- A slot
+// moves once per hop; more means that nodes disagree, and waiting helps better than asking.
 inline constexpr std::uint8_t kMaxHops = 8;
 // Requests that wait for a node or a topology, per worker; beyond, they fail at once.
 inline constexpr std::size_t kMaxParked = 1U << 18;
 
-// --- Topology ----------------------------------------------------------------------------------------------------------
-inline constexpr std::size_t kTopologyAnswers = 3;          // nodes asked at once: a majority of three outvotes a stale one
-inline constexpr std::uint32_t kRefreshGapMs = 100;         // between two refreshes: a storm of MOVEDs causes one
-inline constexpr std::uint32_t kRefreshPatienceMs = 300;    // for the other answers once one has come
-inline constexpr std::uint32_t kRefreshGiveUpMs = 3'000;    // without any answer
+// --- Topology
+// ----------------------------------------------------------------------------------------------------------
+inline constexpr std::size_t kTopologyAnswers = 3;   // nodes asked at once: a majority of three outvotes a stale one
+inline constexpr std::uint32_t kRefreshGapMs = 100;  // between two refreshes: a storm of MOVEDs causes one
+inline constexpr std::uint32_t kRefreshPatienceMs = 300;  // for the other answers once one has come
+inline constexpr std::uint32_t kRefreshGiveUpMs = 3'000;  // without any answer
 inline constexpr std::size_t kMaxScanShards = 16384;
 
-// --- Time --------------------------------------------------------------------------------------------------------------
-inline constexpr std::uint32_t kTickMs = 100;       // deadlines and back-off are this exact
-inline constexpr std::uint32_t kDrainMs = 5'000;    // for what is in flight when the proxy is told to stop
+// --- Time
+// --------------------------------------------------------------------------------------------------------------
+inline constexpr std::uint32_t kTickMs = 100;     // deadlines and back-off are this exact
+inline constexpr std::uint32_t kDrainMs = 5'000;  // for what is in flight when the proxy is told to stop
 
-// --- Learned commands --------------------------------------------------------------------------------------------------
-inline constexpr std::size_t kMaxUnknownCommands = 4096;  // names known to be no command; forgotten all at once when full
-inline constexpr std::size_t kMaxCommandNameBytes = 64;   // longer ones are not asked about
+// --- Learned commands
+// --------------------------------------------------------------------------------------------------
+inline constexpr std::size_t kMaxUnknownCommands =
+    4096;  // names known to be no command; forgotten all at once when full
+inline constexpr std::size_t kMaxCommandNameBytes = 64;  // longer ones are not asked about
 
 }  // namespace sluice::limits

@@ -30,11 +30,13 @@ constexpr std::string_view kClientHelp[] = {
 
 constexpr std::string_view kClusterHelp[] = {
     "CLUSTER <subcommand> [<arg> ...]. The proxy is one node that owns all slots. Subcommands Sluice answers:",
-    "COUNTKEYSINSLOT, GETKEYSINSLOT, HELP, INFO, KEYSLOT, LINKS, MYID, MYSHARDID, NODES, REPLICAS, SHARDS, SLAVES, SLOTS",
+    "COUNTKEYSINSLOT, GETKEYSINSLOT, HELP, INFO, KEYSLOT, LINKS, MYID, MYSHARDID, NODES, REPLICAS, SHARDS, SLAVES, "
+    "SLOTS",
 };
 
 bool same_word(std::string_view argument, std::string_view lower_case_word) {
-  return std::ranges::equal(argument, lower_case_word, [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a | 0x20 : a) == b; });
+  return std::ranges::equal(argument, lower_case_word,
+                            [](char a, char b) { return (a >= 'A' && a <= 'Z' ? a | 0x20 : a) == b; });
 }
 
 std::optional<std::int64_t> integer(std::string_view text) {
@@ -92,7 +94,8 @@ void LocalCommands::handle(Session& session, const resp::Command& command, const
     return forward_by_slot(session, request);
   }
   std::string shown(command.name);
-  std::ranges::transform(shown, shown.begin(), [](char c) { return c == '|' ? ' ' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c); });
+  std::ranges::transform(shown, shown.begin(),
+                         [](char c) { return c == '|' ? ' ' : static_cast<char>(c >= 'a' && c <= 'z' ? c - 32 : c); });
   const bool client = command.name.starts_with("client");
   session.answer("-ERR sluice: " + shown +
                  (client ? ": not built into this version yet\r\n" : ": not for clients of a proxy\r\n"));
@@ -105,7 +108,8 @@ bool LocalCommands::drained(Session& session) const {
   return false;
 }
 
-// --- The connection ----------------------------------------------------------------------------------------------------
+// --- The connection
+// ----------------------------------------------------------------------------------------------------
 
 void LocalCommands::ping(Session& session, Arguments arguments) {
   if (arguments.size() == 1) return session.answer("+PONG\r\n");
@@ -116,7 +120,9 @@ void LocalCommands::echo(Session& session, Arguments arguments) {
   answer(session, [&](resp::Writer& writer) { writer.bulk(arguments[1]); });
 }
 
-void LocalCommands::accept(Session& session, Arguments) { session.answer(kOk); }
+void LocalCommands::accept(Session& session, Arguments) {
+  session.answer(kOk);
+}
 
 void LocalCommands::quit(Session& session, Arguments) {
   session.answer(kOk);
@@ -147,7 +153,8 @@ void LocalCommands::select(Session& session, Arguments arguments) {
 void LocalCommands::auth(Session& session, Arguments arguments) {
   if (arguments.size() == 2) {
     return session.answer(
-        "-ERR AUTH <password> called without any password configured for the default user. Are you sure your configuration "
+        "-ERR AUTH <password> called without any password configured for the default user. Are you sure your "
+        "configuration "
         "is correct?\r\n");
   }
   if (arguments.size() > 3) return session.answer(kSyntaxError);
@@ -178,7 +185,8 @@ void LocalCommands::hello(Session& session, Arguments arguments) {
       name = arguments[next + 1];
       next += 2;
     } else {
-      return session.answer("-ERR Syntax error in HELLO option '" + std::string(arguments[next].substr(0, 64)) + "'\r\n");
+      return session.answer("-ERR Syntax error in HELLO option '" + std::string(arguments[next].substr(0, 64)) +
+                            "'\r\n");
     }
   }
   if (name && !set_name(session, *name)) return;
@@ -202,7 +210,8 @@ void LocalCommands::hello(Session& session, Arguments arguments) {
   });
 }
 
-// --- CLIENT ------------------------------------------------------------------------------------------------------------
+// --- CLIENT
+// ------------------------------------------------------------------------------------------------------------
 
 void LocalCommands::client_id(Session& session, Arguments) {
   answer(session, [&](resp::Writer& writer) { writer.integer(static_cast<std::int64_t>(session.id())); });
@@ -269,9 +278,13 @@ void LocalCommands::client_reply(Session& session, Arguments arguments) {
   }
 }
 
-void LocalCommands::client_get_redirection(Session& session, Arguments) { session.answer(":-1\r\n"); }
+void LocalCommands::client_get_redirection(Session& session, Arguments) {
+  session.answer(":-1\r\n");
+}
 
-void LocalCommands::client_help(Session& session, Arguments) { answer_lines(session, kClientHelp); }
+void LocalCommands::client_help(Session& session, Arguments) {
+  answer_lines(session, kClientHelp);
+}
 
 void LocalCommands::answer_lines(Session& session, std::span<const std::string_view> lines) {
   answer(session, [&](resp::Writer& writer) {
@@ -280,7 +293,8 @@ void LocalCommands::answer_lines(Session& session, std::span<const std::string_v
   });
 }
 
-// --- CLUSTER -----------------------------------------------------------------------------------------------------------
+// --- CLUSTER
+// -----------------------------------------------------------------------------------------------------------
 
 cluster::VirtualNode LocalCommands::virtual_node(const Session& session) const {
   const AnnounceConfig& announce = worker_.config().announce;
@@ -323,15 +337,19 @@ void LocalCommands::cluster_replicas(Session& session, Arguments) {
   answer(session, [&](resp::Writer& writer) { writer.array(0); });
 }
 
-void LocalCommands::cluster_help(Session& session, Arguments) { answer_lines(session, kClusterHelp); }
+void LocalCommands::cluster_help(Session& session, Arguments) {
+  answer_lines(session, kClusterHelp);
+}
 
 void LocalCommands::forward_by_slot(Session& session, const resp::Request& request) {
   const auto slot = integer(request.arguments[2]);
-  if (!slot || *slot < 0 || *slot >= cluster::kSlotCount) return session.answer("-ERR Invalid or out of range slot\r\n");
+  if (!slot || *slot < 0 || *slot >= cluster::kSlotCount)
+    return session.answer("-ERR Invalid or out of range slot\r\n");
   worker_.dispatch().send_to_slot(session, static_cast<cluster::Slot>(*slot), request);
 }
 
-// --- SLUICE ------------------------------------------------------------------------------------------------------------
+// --- SLUICE
+// ------------------------------------------------------------------------------------------------------------
 
 void LocalCommands::handle_sluice(Session& session, const resp::Request& request) {
   const Arguments arguments(request.arguments);

@@ -54,8 +54,9 @@ void set_up_log(const LogConfig& config) {
   auto logger = std::make_shared<spdlog::logger>("sluice", std::make_shared<spdlog::sinks::stderr_sink_mt>());
   auto formatter = std::make_unique<spdlog::pattern_formatter>();
   formatter->add_flag<EscapedMessage>('*');
-  formatter->set_pattern(config.format == LogFormat::kJson ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":"%*"})"
-                                                           : "%Y-%m-%d %H:%M:%S.%e %l %v");
+  formatter->set_pattern(config.format == LogFormat::kJson
+                             ? R"({"time":"%Y-%m-%dT%H:%M:%S.%e%z","level":"%l","message":"%*"})"
+                             : "%Y-%m-%d %H:%M:%S.%e %l %v");
   logger->set_formatter(std::move(formatter));
   logger->set_level(level_of(config.level));
   logger->flush_on(spdlog::level::info);

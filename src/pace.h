@@ -1,8 +1,8 @@
 // How many arrivals a turn is worth waking up for. Under load completions come so close together that one turn can take
 // several, and each turn saved saves a wake-up and makes every send fuller.
 //
-// Nobody waits for what will not come: no more arrivals are waited for than the recent rate brings within the patience, and
-// no more than half as many as clients were active in the last millisecond. So a lone client's request never waits.
+// Nobody waits for what will not come: no more arrivals are waited for than the recent rate brings within the patience,
+// and no more than half as many as clients were active in the last millisecond. So a lone client's request never waits.
 // Thread: one worker.
 #pragma once
 

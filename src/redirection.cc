@@ -15,7 +15,8 @@ Redirection::Redirection(const BackendConfig& config, const AnnounceConfig& anno
 
 bool Redirection::takes_error(PendingReply& pending, std::string_view error) {
   const ErrorKind kind = cluster::classify_error(error);
-  if (kind == ErrorKind::kOther) [[likely]] return false;
+  if (kind == ErrorKind::kOther) [[likely]]
+    return false;
   switch (kind) {
     case ErrorKind::kMoved:
       ++counters_.moved;
@@ -122,10 +123,11 @@ void Redirection::expire(PendingReply& pending) {
 }
 
 std::string Redirection::lost_error(pool::Loss loss, std::string_view reason) {
-  std::string error = loss == pool::Loss::kNotSent
-                          ? "-ERR sluice: the command has not run: the connection to its node is down ("
-                          : "-ERR sluice: the connection to the node broke before the reply came; whether the command has "
-                            "run is unknown (";
+  std::string error =
+      loss == pool::Loss::kNotSent
+          ? "-ERR sluice: the command has not run: the connection to its node is down ("
+          : "-ERR sluice: the connection to the node broke before the reply came; whether the command has "
+            "run is unknown (";
   return error.append(reason).append(")\r\n");
 }
 

@@ -41,21 +41,23 @@ class Redirection {
   Redirection(const BackendConfig& config, const AnnounceConfig& announce, Router& router, pool::Pool& pool,
               pool::PendingReplies& pending, RefreshRequester& refresh);
 
-  /// An error reply has come for `pending`. True: it is a redirect (or means "not now"), the request is on its way again
-  /// or parked, and `pending` belongs to a lane or to the park. False: the error is the client's to see (see as_seen_by_client()).
+  /// An error reply has come for `pending`. True: it is a redirect (or means "not now"), the request is on its way
+  /// again or parked, and `pending` belongs to a lane or to the park. False: the error is the client's to see (see
+  /// as_seen_by_client()).
   [[nodiscard]] bool takes_error(pool::PendingReply& pending, std::string_view error);
   /// Parks a request that has not run. False when its budget is spent or the park is full: the caller answers.
   [[nodiscard]] bool park(pool::PendingReply& pending);
   /// Parks a fresh request, keeping a copy of its bytes.
   [[nodiscard]] bool park(pool::PendingReply& pending, std::string_view request);
 
-  /// Sends what can be sent by now; fails what has waited too long. After a topology change, a node's return, and each tick.
+  /// Sends what can be sent by now; fails what has waited too long. After a topology change, a node's return, and each
+  /// tick.
   void retry();
 
   /// The error a client gets for a lost request.
   [[nodiscard]] static std::string lost_error(pool::Loss loss, std::string_view reason);
-  /// An error that was not taken, as the client sees it: of MOVED and ASK (auto_redirect is off) the address is rewritten by
-  /// announce.map, any other is itself.
+  /// An error that was not taken, as the client sees it: of MOVED and ASK (auto_redirect is off) the address is
+  /// rewritten by announce.map, any other is itself.
   [[nodiscard]] std::string as_seen_by_client(std::string_view error) const;
 
   /// Why the park waits, for the errors of those whose budget is spent.

@@ -13,9 +13,13 @@
 namespace sluice {
 namespace {
 
-bool is_error(std::string_view reply) { return reply[0] == '-' || reply[0] == '!'; }
+bool is_error(std::string_view reply) {
+  return reply[0] == '-' || reply[0] == '!';
+}
 
-bool is_null(std::string_view reply) { return reply[0] == '_' || reply.starts_with("$-1") || reply.starts_with("*-1"); }
+bool is_null(std::string_view reply) {
+  return reply[0] == '_' || reply.starts_with("$-1") || reply.starts_with("*-1");
+}
 
 std::optional<std::int64_t> integer_of(std::string_view reply) {
   if (reply[0] != ':') return std::nullopt;
@@ -25,7 +29,9 @@ std::optional<std::int64_t> integer_of(std::string_view reply) {
   return value;
 }
 
-std::string integer_reply(std::int64_t value) { return ":" + std::to_string(value) + "\r\n"; }
+std::string integer_reply(std::int64_t value) {
+  return ":" + std::to_string(value) + "\r\n";
+}
 
 /// "*12\r\n" -> {'*', 12, 5}: type, count, bytes of the header. Null arrays count 0.
 struct Header {
@@ -54,7 +60,9 @@ std::string failure(std::span<const Part> parts) {
          " parts failed, the others have run; the first error: " + first->reply.substr(1, end - 1) + "\r\n";
 }
 
-std::string unmergeable() { return "-ERR sluice: the nodes' replies do not fit together\r\n"; }
+std::string unmergeable() {
+  return "-ERR sluice: the nodes' replies do not fit together\r\n";
+}
 
 std::int64_t combine(Merge merge, std::int64_t a, std::int64_t b) {
   switch (merge) {

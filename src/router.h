@@ -16,8 +16,8 @@ class Router {
  public:
   Router(pool::Pool& pool, const BackendConfig& config);
 
-  /// The node that takes requests of this kind; nullptr when nothing is known of its slot yet. `salt` is the client's: the same
-  /// client goes to the same node while the topology stays as it is.
+  /// The node that takes requests of this kind; nullptr when nothing is known of its slot yet. `salt` is the client's:
+  /// the same client goes to the same node while the topology stays as it is.
   [[nodiscard]] pool::Node* node_for(const pool::RequestKind& kind, std::uint32_t salt);
   /// The lane of that node. nullptr as above.
   [[nodiscard]] pool::Lane* lane_for(const pool::RequestKind& kind, std::uint32_t salt);

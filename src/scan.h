@@ -1,9 +1,9 @@
-// SCAN over a whole cluster: shard by shard, in the order of their first slots. The cursor the client holds says where it is,
-// so nothing is kept between two calls: it survives reconnects, restarts of the proxy, and siblings.
+// SCAN over a whole cluster: shard by shard, in the order of their first slots. The cursor the client holds says where
+// it is, so nothing is kept between two calls: it survives reconnects, restarts of the proxy, and siblings.
 //
-// A failover changes a node's own cursors: the client's cursor carries a fingerprint of the node it was made by, and when
-// another node serves the shard, that shard is scanned from its start again (SCAN may return an element more than once).
-// Thread: one worker.
+// A failover changes a node's own cursors: the client's cursor carries a fingerprint of the node it was made by, and
+// when another node serves the shard, that shard is scanned from its start again (SCAN may return an element more than
+// once). Thread: one worker.
 #pragma once
 
 #include <cstdint>

@@ -43,7 +43,8 @@ void Session::finish() {
   mark_dirty();
 }
 
-// --- Requests ----------------------------------------------------------------------------------------------------------
+// --- Requests
+// ----------------------------------------------------------------------------------------------------------
 
 void Session::on_received(uring::Lease lease) {
   if (std::exchange(active_ms_, worker_.now_ms()) != active_ms_) worker_.count_active_client();
@@ -136,7 +137,8 @@ void Session::refuse(std::string_view error) {
   finish();
 }
 
-// --- Replies -----------------------------------------------------------------------------------------------------------
+// --- Replies
+// -----------------------------------------------------------------------------------------------------------
 
 PendingReply& Session::expect(const pool::RequestKind& kind) {
   PendingReply& pending = worker_.pending_replies().take();
@@ -158,7 +160,8 @@ void Session::answer(std::string_view reply) {
 }
 
 void Session::on_reply(PendingReply& pending, std::string_view reply) {
-  if (reply[0] != '-') [[likely]] return complete(pending, reply);
+  if (reply[0] != '-') [[likely]]
+    return complete(pending, reply);
   if (worker_.redirection().takes_error(pending, reply)) {
     fenced = true;
     return;
@@ -230,7 +233,8 @@ void Session::flush() {
   if (hold_ == Hold::kFinished && line_.empty()) stream_.drain_and_close();
 }
 
-// --- The connection ----------------------------------------------------------------------------------------------------
+// --- The connection
+// ----------------------------------------------------------------------------------------------------
 
 void Session::on_sent() {
   if (stream_.queue().bytes() > 0) {
@@ -251,7 +255,9 @@ void Session::on_ended(int error) {
   finish();
 }
 
-void Session::on_closed() { worker_.reap_later(*this); }
+void Session::on_closed() {
+  worker_.reap_later(*this);
+}
 
 ClientNames& Session::names() {
   if (names_ == nullptr) names_ = std::make_unique<ClientNames>();

@@ -1,8 +1,8 @@
 // One client: its connection, the requests it has sent and the line of replies it waits for, in its order.
 //
-// Invariants: replies leave in the order of requests, whatever order they come in. What is received is dispatched at once
-// or kept in `input_`; at most one of both ends is cut. While `hold_` is set nothing is dispatched.
-// Thread: one worker, which owns it and reaps it after on_closed().
+// Invariants: replies leave in the order of requests, whatever order they come in. What is received is dispatched at
+// once or kept in `input_`; at most one of both ends is cut. While `hold_` is set nothing is dispatched. Thread: one
+// worker, which owns it and reaps it after on_closed().
 #pragma once
 
 #include <cstdint>
@@ -62,7 +62,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void answer(std::string_view reply);
   void hold(Hold reason) { hold_ = reason; }
   [[nodiscard]] Hold held() const { return hold_; }
-  /// The hold's reason may be gone: dispatches what was kept. Called by the worker, outside of any handler of this session.
+  /// The hold's reason may be gone: dispatches what was kept. Called by the worker, outside of any handler of this
+  /// session.
   void resume();
 
   /// Requests whose reply has not gone out.
@@ -93,12 +94,13 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
 
   // --- For the worker ---
   void flush();
-  /// More replies of its pipeline are due, few bytes are ready, and they have not waited long: one send can take them all.
+  /// More replies of its pipeline are due, few bytes are ready, and they have not waited long: one send can take them
+  /// all.
   [[nodiscard]] bool gathers(std::uint32_t now_us) const;
   Session* next = nullptr;  ///< the worker's list of all sessions
   Session* previous = nullptr;
-  bool dirty = false;      ///< stands in the worker's list of sessions to flush
-  bool resuming = false;   ///< stands in the worker's list of sessions to resume
+  bool dirty = false;     ///< stands in the worker's list of sessions to flush
+  bool resuming = false;  ///< stands in the worker's list of sessions to resume
 
   // pool::ReplySink
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;

@@ -49,7 +49,8 @@ std::vector<cluster::Address> TopologyRefresh::candidates() {
   }
   std::shuffle(primaries.begin(), primaries.end(), random_);
   std::shuffle(replicas.begin(), replicas.end(), random_);
-  for (const std::vector<cluster::Address>& list : {std::cref(primaries), std::cref(replicas), std::cref(config_.nodes)}) {
+  for (const std::vector<cluster::Address>& list :
+       {std::cref(primaries), std::cref(replicas), std::cref(config_.nodes)}) {
     for (const cluster::Address& address : list) consider(address);
   }
   well.insert(well.end(), rest.begin(), rest.end());
@@ -78,7 +79,8 @@ void TopologyRefresh::start(std::uint32_t now_ms) {
   } else {
     resp::write_request(request, {"ROLE"});
   }
-  // A standalone group is small, and each server knows its own role alone: ask all. With nothing known yet, any may be down.
+  // A standalone group is small, and each server knows its own role alone: ask all. With nothing known yet, any may be
+  // down.
   const std::size_t most = cluster && router_.knows_topology() ? limits::kTopologyAnswers : 16;
   const std::vector<cluster::Address> nodes = candidates();
   // Filled before the first request goes out: a connection may fail at once.
@@ -104,9 +106,13 @@ void TopologyRefresh::start(std::uint32_t now_ms) {
   }
 }
 
-void TopologyRefresh::on_reply(pool::PendingReply& pending, std::string_view reply) { heard(pending, reply); }
+void TopologyRefresh::on_reply(pool::PendingReply& pending, std::string_view reply) {
+  heard(pending, reply);
+}
 
-void TopologyRefresh::on_lost(pool::PendingReply& pending, pool::Loss, std::string_view) { heard(pending, {}); }
+void TopologyRefresh::on_lost(pool::PendingReply& pending, pool::Loss, std::string_view) {
+  heard(pending, {});
+}
 
 void TopologyRefresh::heard(pool::PendingReply& pending, std::string_view reply) {
   const std::size_t index = pending.part;
@@ -142,7 +148,8 @@ void TopologyRefresh::read_role(const resp::Value& reply, Answer& answer) const 
 }
 
 cluster::Topology TopologyRefresh::standalone_topology() const {
-  const auto primary = std::find_if(answers_.begin(), answers_.end(), [](const Answer& each) { return each.is_primary; });
+  const auto primary =
+      std::find_if(answers_.begin(), answers_.end(), [](const Answer& each) { return each.is_primary; });
   if (primary == answers_.end()) return {};
   cluster::Shard shard;
   shard.primary.address = primary->asked;

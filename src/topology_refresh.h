@@ -1,5 +1,5 @@
-// Keeps the slot map true: asks several nodes, takes what most of them say. One refresh at a time, on demand (a MOVED, a lost
-// node) and by interval; a storm of demands causes one.
+// Keeps the slot map true: asks several nodes, takes what most of them say. One refresh at a time, on demand (a MOVED,
+// a lost node) and by interval; a storm of demands causes one.
 //
 // A cluster's nodes are asked CLUSTER SLOTS; standalone servers are asked ROLE, and make one shard with all slots.
 // Thread: one worker.
@@ -67,13 +67,13 @@ class TopologyRefresh final : pool::ReplySink, public RefreshRequester {
   pool::Pool& pool_;
   pool::PendingReplies& pending_;
   TopologyListener& listener_;
-  std::vector<Answer> answers_;   ///< of the round under way; empty between rounds
+  std::vector<Answer> answers_;  ///< of the round under way; empty between rounds
   std::size_t outstanding_ = 0;
   std::size_t good_answers_ = 0;
-  std::uint8_t round_tag_ = 0;    ///< told apart from late replies of earlier rounds
+  std::uint8_t round_tag_ = 0;  ///< told apart from late replies of earlier rounds
   bool wanted_ = true;
   std::uint32_t started_ms_ = 0;
-  std::uint32_t next_ms_ = 0;     ///< by interval
+  std::uint32_t next_ms_ = 0;  ///< by interval
   std::uint64_t rounds_ = 0;
   std::uint64_t changes_ = 0;
   std::minstd_rand random_;

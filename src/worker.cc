@@ -47,9 +47,13 @@ Worker::Worker(const Config& config, const uring::Features& features, uring::Res
       index_(index),
       client_chunks_(limits::kClientChunkBytes, limits::kKeptChunkBytes),
       backend_chunks_(limits::kBackendChunkBytes, limits::kKeptChunkBytes),
-      client_room_{.ring = ring_, .buffers = client_buffers_, .chunks = client_chunks_,
+      client_room_{.ring = ring_,
+                   .buffers = client_buffers_,
+                   .chunks = client_chunks_,
                    .cancel_by_opcode = features.cancel_by_opcode},
-      backend_room_{.ring = ring_, .buffers = backend_buffers_, .chunks = backend_chunks_,
+      backend_room_{.ring = ring_,
+                    .buffers = backend_buffers_,
+                    .chunks = backend_chunks_,
                     .cancel_by_opcode = features.cancel_by_opcode},
       pending_replies_(backend_chunks_),
       pool_(backend_room_, resolver, pending_replies_, *this, pool_settings(config)),
@@ -79,7 +83,8 @@ std::error_code Worker::open(std::string& step) {
                                dense ? limits::kBackendBufferBytes : limits::kPlainBackendBufferBytes, dense);
 }
 
-// --- The turn ----------------------------------------------------------------------------------------------------------
+// --- The turn
+// ----------------------------------------------------------------------------------------------------------
 
 void Worker::run() {
   set_clock();
@@ -166,7 +171,8 @@ void Worker::check_sessions() {
   }
 }
 
-// --- Sessions ----------------------------------------------------------------------------------------------------------
+// --- Sessions
+// ----------------------------------------------------------------------------------------------------------
 
 void Worker::adopt(int fd) {
   if (stopping_) {
@@ -205,7 +211,8 @@ void Worker::resume_held(Hold reason) {
   }
 }
 
-// --- What the pool and its kin tell ------------------------------------------------------------------------------------
+// --- What the pool and its kin tell
+// ------------------------------------------------------------------------------------
 
 void Worker::on_node_ready(pool::Node& node) {
   spdlog::debug("worker {}: connected to {}", index_, node.name());
@@ -227,7 +234,8 @@ void Worker::on_topology_changed() {
   redirection_.retry();
 }
 
-// --- The rest ----------------------------------------------------------------------------------------------------------
+// --- The rest
+// ----------------------------------------------------------------------------------------------------------
 
 std::string Worker::server_version() const {
   for (const auto& [name, node] : pool_.nodes()) {
@@ -236,7 +244,9 @@ std::string Worker::server_version() const {
   return "7.2.4";  // what the built-in command table describes
 }
 
-void Worker::answer_info(Session& session) { InfoRound::start(session, front_.workers()); }
+void Worker::answer_info(Session& session) {
+  InfoRound::start(session, front_.workers());
+}
 
 std::string Worker::describe() const {
   return describe_worker({.index = index_,

@@ -50,13 +50,11 @@ struct WorkerCounters {
   std::uint64_t protocol_errors = 0;
 };
 
-class Worker final : uring::TimerHandler,
-                     pool::PoolHandler,
-                     TopologyListener,
-                     LearningListener {
+class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, LearningListener {
  public:
   /// `config`, `resolver` and `front` outlive the worker. open() must run in the worker's thread.
-  Worker(const Config& config, const uring::Features& features, uring::Resolver& resolver, Front& front, unsigned index);
+  Worker(const Config& config, const uring::Features& features, uring::Resolver& resolver, Front& front,
+         unsigned index);
   ~Worker();
   Worker(const Worker&) = delete;
   Worker& operator=(const Worker&) = delete;

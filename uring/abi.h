@@ -1,15 +1,15 @@
-// Kernel constants newer than Debian 12's liburing 2.3, each with the kernel that brought it. Every one is probed before use
-// (uring/features.h). Source: include/uapi/linux/io_uring.h.
+// Kernel constants newer than Debian 12's liburing 2.3, each with the kernel that brought it. Every one is probed
+// before use (uring/features.h). Source: include/uapi/linux/io_uring.h.
 #pragma once
 
 #include <cstdint>
 
 namespace uring::abi {
 
-inline constexpr std::uint32_t kSetupNoSqArray = 1U << 16;       // 6.6
+inline constexpr std::uint32_t kSetupNoSqArray = 1U << 16;         // 6.6
 inline constexpr std::uint32_t kFeatureRecvSendBundle = 1U << 14;  // 6.10
 inline constexpr std::uint32_t kFeatureMinTimeout = 1U << 15;      // 6.12
-inline constexpr std::uint16_t kBufferRingIncremental = 2;       // 6.12, io_uring_buf_reg::flags (2.3 calls it pad)
+inline constexpr std::uint16_t kBufferRingIncremental = 2;         // 6.12, io_uring_buf_reg::flags (2.3 calls it pad)
 inline constexpr std::uint32_t kCompletionBufferMore = 1U << 4;  // 6.12, the buffer stays in use after this completion
 inline constexpr std::uint32_t kCancelOp = 1U << 5;              // 6.6, match the opcode in sqe->len
 

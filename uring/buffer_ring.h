@@ -1,9 +1,9 @@
 // Receive buffers lent to the kernel as one provided buffer ring; what it fills comes back as leases.
 //
-// With incremental buffers (6.12) the kernel fills one buffer bit by bit over many receives, so a few large buffers serve
-// small and large messages alike and stay warm in the cache; without, each receive takes a whole buffer.
-// A buffer returns to the kernel when the kernel is done with it and its last lease is gone.
-// Thread: that of its ring. Must outlive its leases and be destroyed after the ring's streams.
+// With incremental buffers (6.12) the kernel fills one buffer bit by bit over many receives, so a few large buffers
+// serve small and large messages alike and stay warm in the cache; without, each receive takes a whole buffer. A buffer
+// returns to the kernel when the kernel is done with it and its last lease is gone. Thread: that of its ring. Must
+// outlive its leases and be destroyed after the ring's streams.
 #pragma once
 
 #include <cstdint>

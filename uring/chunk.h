@@ -11,7 +11,8 @@
 
 namespace uring {
 
-/// `size` bytes written so far, never more than `capacity`; the bytes never move. Whoever keeps a pointer holds a reference.
+/// `size` bytes written so far, never more than `capacity`; the bytes never move. Whoever keeps a pointer holds a
+/// reference.
 struct Chunk {
   Chunk* next = nullptr;  ///< in the one SendQueue or free list it is part of
   std::uint32_t capacity = 0;

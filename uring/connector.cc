@@ -49,7 +49,9 @@ Connector::Connector(Ring& ring, ConnectHandler& handler)
       connect_(Operation::bound<&Connector::on_connect>(this)),
       deadline_(Operation::bound<&Connector::on_deadline>(this)) {}
 
-Connector::~Connector() { assert(!in_flight()); }
+Connector::~Connector() {
+  assert(!in_flight());
+}
 
 void Connector::connect(const SocketAddress& address, std::chrono::milliseconds timeout) {
   assert(!in_flight() && fd_ < 0);

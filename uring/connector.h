@@ -1,5 +1,5 @@
-// One outgoing connection being made, with a deadline. Addresses are numeric or unix paths; names are resolved elsewhere.
-// Thread: that of its ring.
+// One outgoing connection being made, with a deadline. Addresses are numeric or unix paths; names are resolved
+// elsewhere. Thread: that of its ring.
 #pragma once
 
 #include <sys/socket.h>

@@ -77,7 +77,8 @@ struct Row {
 
 constexpr Row kRows[] = {
     {&Features::defer_taskrun, "DEFER_TASKRUN, SINGLE_ISSUER", "6.1", "completions are delivered once per turn", true},
-    {&Features::multishot_receive, "multishot receive and accept", "6.0", "one request serves a whole connection", true},
+    {&Features::multishot_receive, "multishot receive and accept", "6.0", "one request serves a whole connection",
+     true},
     {&Features::provided_buffer_ring, "provided buffer ring", "5.19", "idle connections hold no buffer", true},
     {&Features::message_ring, "MSG_RING", "5.18", "workers hand over connections without locks", true},
     {&Features::registered_ring_fd, "registered ring descriptor", "5.18", "cheaper system calls", false},
@@ -133,8 +134,9 @@ std::string explain_error(int error, const std::string& what) {
   const std::string cause = what + ": " + std::strerror(error);
   switch (error) {
     case ENOSYS:
-      return cause + ". This kernel has no io_uring, or a seccomp filter hides it. Run Linux 6.1 or newer; in a "
-                     "container allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp profile.";
+      return cause +
+             ". This kernel has no io_uring, or a seccomp filter hides it. Run Linux 6.1 or newer; in a "
+             "container allow io_uring_setup, io_uring_enter and io_uring_register in the seccomp profile.";
     case EPERM:
     case EACCES: {
       const std::string disabled = sysctl_io_uring_disabled();
@@ -143,8 +145,9 @@ std::string explain_error(int error, const std::string& what) {
                ". Set it to 0 (sysctl -w kernel.io_uring_disabled=0), or with 1 add the user's group to "
                "kernel.io_uring_group.";
       }
-      return cause + ". A seccomp filter or security module blocks io_uring (container runtimes do by default). Allow "
-                     "io_uring_setup, io_uring_enter and io_uring_register in its profile.";
+      return cause +
+             ". A seccomp filter or security module blocks io_uring (container runtimes do by default). Allow "
+             "io_uring_setup, io_uring_enter and io_uring_register in its profile.";
     }
     case ENOMEM:
       return cause + ". RLIMIT_MEMLOCK (now " + memlock_limit() +
@@ -152,7 +155,8 @@ std::string explain_error(int error, const std::string& what) {
              "for a container, or ulimit -l unlimited.";
     case EMFILE:
     case ENFILE:
-      return cause + ". No file descriptors are left. Raise RLIMIT_NOFILE (LimitNOFILE= in the systemd unit, ulimit -n).";
+      return cause +
+             ". No file descriptors are left. Raise RLIMIT_NOFILE (LimitNOFILE= in the systemd unit, ulimit -n).";
     default:
       return cause + ".";
   }

@@ -10,18 +10,18 @@ namespace uring {
 
 /// Probed at start. The first group is the floor (Linux 6.1): without one of them Sluice does not start.
 struct Features {
-  bool defer_taskrun = false;       // 6.1
-  bool multishot_receive = false;   // 6.0
+  bool defer_taskrun = false;         // 6.1
+  bool multishot_receive = false;     // 6.0
   bool provided_buffer_ring = false;  // 5.19
-  bool message_ring = false;        // 5.18
-  bool registered_ring_fd = false;  // 5.18
+  bool message_ring = false;          // 5.18
+  bool registered_ring_fd = false;    // 5.18
 
-  bool send_zero_copy = false;      // 6.0
-  bool cancel_by_opcode = false;    // 6.6
-  bool no_sq_array = false;         // 6.6; needs liburing 2.5, listed only
-  bool receive_bundles = false;     // 6.10
-  bool incremental_buffers = false; // 6.12
-  bool min_wait = false;            // 6.12
+  bool send_zero_copy = false;       // 6.0
+  bool cancel_by_opcode = false;     // 6.6
+  bool no_sq_array = false;          // 6.6; needs liburing 2.5, listed only
+  bool receive_bundles = false;      // 6.10
+  bool incremental_buffers = false;  // 6.12
+  bool min_wait = false;             // 6.12
 
   [[nodiscard]] bool enough() const {
     return defer_taskrun && multishot_receive && provided_buffer_ring && message_ring;
@@ -40,7 +40,8 @@ struct Probe {
 [[nodiscard]] std::string describe(const Features& features);
 
 /// Why Sluice cannot run on this kernel and what to do about it: one line each; empty when it can. Tells apart a kernel
-/// without io_uring, one where the sysctl disables it, a seccomp filter, a locked-memory limit, and one that is too old.
+/// without io_uring, one where the sysctl disables it, a seccomp filter, a locked-memory limit, and one that is too
+/// old.
 [[nodiscard]] std::vector<std::string> explain_missing(const Probe& probe);
 
 /// The same for an errno met later, when a worker opens its ring: `what` names the step.

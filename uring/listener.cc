@@ -50,13 +50,14 @@ std::error_code Listener::open(const SocketAddress& address) {
   return {};
 }
 
-void Listener::start() { accept(); }
+void Listener::start() {
+  accept();
+}
 
 void Listener::accept() {
   if (stopping_) return;
-  ring_.start(accept_, [this](io_uring_sqe* sqe) {
-    io_uring_prep_multishot_accept(sqe, fd_, nullptr, nullptr, SOCK_CLOEXEC);
-  });
+  ring_.start(accept_,
+              [this](io_uring_sqe* sqe) { io_uring_prep_multishot_accept(sqe, fd_, nullptr, nullptr, SOCK_CLOEXEC); });
 }
 
 void Listener::stop() {

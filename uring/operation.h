@@ -1,7 +1,7 @@
-// One request to the kernel and the memory of it: a member of whatever it works for. The kernel borrows an operation from
-// the moment its SQE is prepared until the CQE without IORING_CQE_F_MORE; it must not be moved or destroyed in between,
-// and asserts that. The SQE's user_data is the operation's address.
-// Thread: that of its ring (a Letter crosses, see mailbox.h).
+// One request to the kernel and the memory of it: a member of whatever it works for. The kernel borrows an operation
+// from the moment its SQE is prepared until the CQE without IORING_CQE_F_MORE; it must not be moved or destroyed in
+// between, and asserts that. The SQE's user_data is the operation's address. Thread: that of its ring (a Letter
+// crosses, see mailbox.h).
 #pragma once
 
 #include <liburing.h>
@@ -34,7 +34,8 @@ class Operation {
   /// An operation whose completions go to a member function of its owner: bound<&Stream::on_sent>(this).
   template <auto Member, typename Owner>
   [[nodiscard]] static Operation bound(Owner* owner) {
-    return Operation(owner, [](void* self, Completion completion) { (static_cast<Owner*>(self)->*Member)(completion); });
+    return Operation(owner,
+                     [](void* self, Completion completion) { (static_cast<Owner*>(self)->*Member)(completion); });
   }
 
   [[nodiscard]] bool in_flight() const { return in_flight_; }

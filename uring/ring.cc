@@ -13,8 +13,8 @@ Ring::~Ring() {
 
 std::error_code Ring::open(unsigned entries) {
   io_uring_params params{};
-  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL | IORING_SETUP_CQSIZE |
-                 IORING_SETUP_CLAMP;
+  params.flags = IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_SUBMIT_ALL |
+                 IORING_SETUP_CQSIZE | IORING_SETUP_CLAMP;
   params.cq_entries = entries * 4;
   if (const int result = io_uring_queue_init_params(entries, &ring_, &params); result < 0) {
     return {-result, std::system_category()};
@@ -27,7 +27,8 @@ std::error_code Ring::open(unsigned entries) {
 
 io_uring_sqe* Ring::next_sqe() {
   io_uring_sqe* sqe = io_uring_get_sqe(&ring_);
-  if (sqe != nullptr) [[likely]] return sqe;
+  if (sqe != nullptr) [[likely]]
+    return sqe;
   reserve(1);
   return io_uring_get_sqe(&ring_);
 }
@@ -88,7 +89,8 @@ std::error_code Ring::wait(unsigned wanted, std::chrono::nanoseconds patience, b
 }
 
 unsigned Ring::deliver() {
-  if (faults_ != nullptr) [[unlikely]] return deliver_with_faults();
+  if (faults_ != nullptr) [[unlikely]]
+    return deliver_with_faults();
   unsigned head = 0;
   unsigned count = 0;
   io_uring_cqe* cqe = nullptr;

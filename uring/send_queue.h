@@ -1,8 +1,8 @@
 // Bytes on their way out of one stream: copied into chunks, sent in order, gathered into one send per turn.
 //
-// Invariant: the queue is a list of chunks; of the first one `head_sent_` bytes are sent. It holds one reference to each.
-// Others may hold references too (a request kept until its reply), so a chunk can outlive its place here.
-// Thread: one.
+// Invariant: the queue is a list of chunks; of the first one `head_sent_` bytes are sent. It holds one reference to
+// each. Others may hold references too (a request kept until its reply), so a chunk can outlive its place here. Thread:
+// one.
 #pragma once
 
 #include <sys/uio.h>

@@ -1,9 +1,9 @@
 // A connected socket: bytes come in as leases, go out from a SendQueue with one send per turn.
 //
 // Life: open(fd) -> receiving and sending -> close() -> closed. Closing is one path whoever asks for it: the socket is
-// shut down, which completes what is in flight; the last completion submits the close of the descriptor; then the handler hears
-// on_closed() and may destroy the stream at the end of the turn. The handler is called only from within Ring::deliver.
-// Thread: that of its ring.
+// shut down, which completes what is in flight; the last completion submits the close of the descriptor; then the
+// handler hears on_closed() and may destroy the stream at the end of the turn. The handler is called only from within
+// Ring::deliver. Thread: that of its ring.
 #pragma once
 
 #include <cstddef>
@@ -43,7 +43,7 @@ struct StreamRoom {
   std::uint64_t bytes_received = 0;
   std::uint64_t sends = 0;
   std::uint64_t bytes_sent = 0;
-  std::uint64_t starvations = 0;     ///< receives that ended for want of a buffer
+  std::uint64_t starvations = 0;      ///< receives that ended for want of a buffer
   std::vector<Stream*> starved = {};  ///< of this turn
 
   /// Arms the starved ones again; once per turn, when the turn's leases have returned.

@@ -16,9 +16,8 @@ void Timer::arm(std::chrono::nanoseconds delay) {
 
 void Timer::cancel() {
   if (!timeout_.in_flight()) return;
-  ring_.start_unwatched([this](io_uring_sqe* sqe) {
-    io_uring_prep_timeout_remove(sqe, reinterpret_cast<std::uint64_t>(&timeout_), 0);
-  });
+  ring_.start_unwatched(
+      [this](io_uring_sqe* sqe) { io_uring_prep_timeout_remove(sqe, reinterpret_cast<std::uint64_t>(&timeout_), 0); });
 }
 
 void Timer::on_timeout(Completion completion) {

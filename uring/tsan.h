@@ -9,8 +9,12 @@ extern "C" void __tsan_release(void* address);
 namespace uring {
 
 #if defined(__SANITIZE_THREAD__)
-inline void tsan_acquire(void* address) { __tsan_acquire(address); }
-inline void tsan_release(void* address) { __tsan_release(address); }
+inline void tsan_acquire(void* address) {
+  __tsan_acquire(address);
+}
+inline void tsan_release(void* address) {
+  __tsan_release(address);
+}
 #else
 inline void tsan_acquire(void*) {}
 inline void tsan_release(void*) {}
