@@ -38,7 +38,7 @@ struct BufferShape {
 
 class Turns {
  public:
-  static constexpr std::chrono::seconds kPatience{20};  ///< nothing a test waits for takes longer, sanitizers included
+  static constexpr std::chrono::seconds kPatience{10};  ///< nothing a test waits for takes longer, sanitizers included
 
   explicit Turns(BufferShape shape = {}, unsigned entries = 64, std::uint32_t chunk_bytes = 1024)
       : chunks(chunk_bytes, std::size_t{1} << 20),
