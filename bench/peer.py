@@ -35,7 +35,7 @@ def start_sluice(children, backend, binary, workers, port, extra):
     name = "sluice" if workers == 1 else f"sluice-{workers}w"
     kind = "standalone" if backend.kind == "standalone" else "cluster"
     command = [binary, "--workers", str(workers), "--listen", f"127.0.0.1:{port}", "--backend", kind]
-    command += ["--nodes", ",".join(backend.nodes), "--admin-listen", f"127.0.0.1:{port + 1}", *extra]
+    command += ["--nodes", ",".join(backend.nodes), *extra]
     pid = children.start_server(name, command, f"127.0.0.1:{port}")
     return _ready(Peer(name, f"127.0.0.1:{port}", pid, _first_line(binary, "--version"), _behind(backend.nodes, kind)))
 
