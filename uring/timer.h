@@ -33,6 +33,7 @@ class Timer {
   TimerHandler& handler_;
   Operation timeout_;
   __kernel_timespec limit_{};
+  bool cancelled_ = false;
 };
 
 }  // namespace uring
