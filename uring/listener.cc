@@ -2,6 +2,7 @@
 
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <sys/stat.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -13,7 +14,10 @@ namespace {
 constexpr int kBacklog = 4096;  // a storm of connections waits in the kernel; net.core.somaxconn caps it
 constexpr std::chrono::milliseconds kRest{50};  // after EMFILE and the like: long enough not to spin
 
-bool nobody_listens(const SocketAddress& address) {
+/// A socket that a listener has left behind. Any other file refuses connections, too, and is not ours to remove.
+bool is_stale(const SocketAddress& address, const char* path) {
+  struct stat file {};
+  if (::lstat(path, &file) != 0 || !S_ISSOCK(file.st_mode)) return false;
   const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
   const bool refused = probe >= 0 && ::connect(probe, address.get(), address.length) < 0 && errno == ECONNREFUSED;
   if (probe >= 0) ::close(probe);
@@ -43,7 +47,7 @@ std::error_code Listener::open(const SocketAddress& address) {
     if (address.family() == AF_INET6) ::setsockopt(fd_, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   }
   const char* path = tcp_ ? nullptr : reinterpret_cast<const sockaddr_un*>(address.get())->sun_path;
-  if (path != nullptr && nobody_listens(address)) ::unlink(path);
+  if (path != nullptr && is_stale(address, path)) ::unlink(path);
   if (::bind(fd_, address.get(), address.length) < 0) return {errno, std::system_category()};
   if (path != nullptr) unix_path_ = path;
   if (::listen(fd_, kBacklog) < 0) return {errno, std::system_category()};
