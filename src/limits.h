@@ -20,9 +20,10 @@ inline constexpr std::uint32_t kBackendBufferBytes = 128U << 10;
 inline constexpr std::uint32_t kPlainBackendBuffers = 128;
 inline constexpr std::uint32_t kPlainBackendBufferBytes = 64U << 10;
 // Outgoing chunks: one turn's replies of a usual pipeline; a burst of many clients' requests to one node.
-inline constexpr std::uint32_t kClientChunkBytes = 4U << 10;
+inline constexpr std::uint32_t kClientChunkBytes = 1U << 10;
 inline constexpr std::uint32_t kBackendChunkBytes = 32U << 10;
-inline constexpr std::size_t kKeptChunkBytes = 16U << 20;  // free chunks kept for the next burst
+inline constexpr std::size_t kKeptClientChunkBytes = 512U << 10;  // free chunks kept for the next burst
+inline constexpr std::size_t kKeptBackendChunkBytes = 16U << 20;
 
 // --- Sessions
 // ---------------------------------------------------------------------------------------------------------- A session

@@ -8,6 +8,8 @@
 
 #include "resp/reply_scanner.h"
 #include "resp/types.h"
+#include "resp/value.h"
+#include "resp/writer.h"
 #include "src/info_merge.h"
 
 namespace sluice {
@@ -33,7 +35,7 @@ std::string integer_reply(std::int64_t value) {
   return ":" + std::to_string(value) + "\r\n";
 }
 
-/// "*12\r\n" -> {'*', 12, 5}: type, count, bytes of the header. Null arrays count 0.
+/// "*12\r\n" -> {'*', 12, 5}: type, count, bytes of the header. No type: not an array or its like, or a null one.
 struct Header {
   char type = 0;
   std::uint64_t count = 0;
@@ -44,9 +46,9 @@ Header header_of(std::string_view reply) {
   Header header;
   const std::size_t end = reply.find("\r\n");
   if (end == std::string_view::npos || std::string_view("*~%>").find(reply[0]) == std::string_view::npos) return header;
+  if (std::from_chars(reply.data() + 1, reply.data() + end, header.count).ec != std::errc()) return header;
   header.type = reply[0];
   header.bytes = end + 2;
-  std::from_chars(reply.data() + 1, reply.data() + end, header.count);
   return header;
 }
 
@@ -55,19 +57,24 @@ std::string failure(std::span<const Part> parts) {
   const auto failed = std::count_if(parts.begin(), parts.end(), [](const Part& part) { return is_error(part.reply); });
   const auto first = std::find_if(parts.begin(), parts.end(), [](const Part& part) { return is_error(part.reply); });
   if (std::cmp_equal(failed, parts.size())) return first->reply;
-  const std::size_t end = first->reply.find("\r\n");
-  return "-ERR sluice: " + std::to_string(failed) + " of " + std::to_string(parts.size()) +
-         " parts failed, the others have run; the first error: " + first->reply.substr(1, end - 1) + "\r\n";
+  const auto error = resp::parse_value(first->reply);
+  std::string out;
+  resp::Writer(out, resp::Protocol::kResp2)
+      .error("ERR sluice: " + std::to_string(failed) + " of " + std::to_string(parts.size()) +
+             " parts failed, the others have run; the first error: " + (error ? error->text : std::string()));
+  return out;
 }
 
 std::string unmergeable() {
   return "-ERR sluice: the nodes' replies do not fit together\r\n";
 }
 
-std::int64_t combine(Merge merge, std::int64_t a, std::int64_t b) {
+/// nullopt: the sum is no number of Redis's.
+std::optional<std::int64_t> combine(Merge merge, std::int64_t a, std::int64_t b) {
+  std::int64_t sum = 0;
   switch (merge) {
     case Merge::kSum:
-      return a + b;
+      return __builtin_add_overflow(a, b, &sum) ? std::nullopt : std::optional(sum);
     case Merge::kMinimum:
       return std::min(a, b);
     case Merge::kMaximum:
@@ -85,6 +92,7 @@ std::string combine_integers(Merge merge, std::span<const Part> parts) {
     const auto value = integer_of(part.reply);
     if (!value) return unmergeable();
     total = total ? combine(merge, *total, *value) : *value;
+    if (!total) return unmergeable();
   }
   return integer_reply(*total);
 }
@@ -93,6 +101,7 @@ std::string combine_integers(Merge merge, std::span<const Part> parts) {
 std::string combine_arrays(Merge merge, std::span<const Part> parts) {
   std::vector<std::int64_t> columns;
   for (const Part& part : parts) {
+    if (header_of(part.reply).type == 0) return unmergeable();
     const std::vector<std::string_view> elements = reply_elements(part.reply);
     const bool first = &part == parts.data();
     if (!first && elements.size() != columns.size()) return unmergeable();
@@ -101,8 +110,10 @@ std::string combine_arrays(Merge merge, std::span<const Part> parts) {
       if (!value) return unmergeable();
       if (first) {
         columns.push_back(*value);
+      } else if (const auto both = combine(merge, columns[i], *value)) {
+        columns[i] = *both;
       } else {
-        columns[i] = combine(merge, columns[i], *value);
+        return unmergeable();
       }
     }
   }
