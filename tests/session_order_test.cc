@@ -1,0 +1,368 @@
+// The promises of a session, held against scripted nodes that answer late, move slots and break connections: every
+// request gets one reply, its own, in its place, and a client reads what it wrote. Clients write keys of their own, so
+// each knows what every reply may say.
+#include <arpa/inet.h>
+#include <gtest/gtest.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <atomic>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <memory>
+#include <optional>
+#include <random>
+#include <set>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "resp/writer.h"
+#include "src/log.h"
+#include "src/server.h"
+#include "tests/support/blocking_client.h"
+#include "tests/support/fake_cluster.h"
+#include "uring/features.h"
+
+namespace sluice {
+namespace {
+
+using std::chrono::steady_clock;
+using tests::BlockingClient;
+using tests::FakeCluster;
+
+/// The proxy in front of a scripted cluster.
+class Proxy {
+ public:
+  explicit Proxy(const FakeCluster& cluster) {
+    Config config;
+    config.workers = 2;
+    config.backend.nodes = {{"127.0.0.1", cluster.port(0)}};
+    config.backend.command_timeout = std::chrono::seconds(3);
+    config.log.level = LogLevel::kOff;
+    set_up_log(config.log);
+    // Between looking for a free port and listening on it somebody else may take it.
+    std::string problem;
+    for (int attempt = 0; attempt < 5; ++attempt) {
+      port_ = free_port();
+      config.listen = {{.address = {.host = "127.0.0.1", .port = port_, .path = {}}}};
+      server_ = std::make_unique<Server>(config, uring::probe_features().features);
+      problem = server_->start();
+      if (problem.empty()) return;
+    }
+    throw std::runtime_error(problem);
+  }
+  ~Proxy() { server_->stop(); }
+
+  [[nodiscard]] BlockingClient connect() const {
+    BlockingClient client;
+    client.connect("127.0.0.1", port_);
+    return client;
+  }
+
+ private:
+  static std::uint16_t free_port() {
+    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    const bool bound = ::bind(probe, reinterpret_cast<const sockaddr*>(&address), size) == 0 &&
+                       ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    ::close(probe);
+    if (!bound) throw std::runtime_error("no free port");
+    return ntohs(address.sin_port);
+  }
+
+  std::unique_ptr<Server> server_;
+  std::uint16_t port_ = 0;
+};
+
+constexpr std::size_t kTags = 8;
+
+std::string tag(std::size_t index) {
+  return "{tag" + std::to_string(index) + "}";
+}
+
+std::vector<cluster::Slot> slots_of_tags() {
+  std::vector<cluster::Slot> slots;
+  for (std::size_t i = 0; i < kTags; ++i) slots.push_back(cluster::key_slot(tag(i)));
+  return slots;
+}
+
+/// What a key may hold; one value as long as no write's fate is unknown.
+using Possible = std::set<std::optional<std::string>>;
+
+/// A client that pipelines random commands and judges every reply.
+class Judge {
+ public:
+  Judge(const Proxy& proxy, std::size_t id, std::uint32_t seed, bool errors_allowed)
+      : name_("c" + std::to_string(id)), random_(seed), errors_allowed_(errors_allowed), client_(proxy.connect()) {
+    const bool resp3 = id % 2 == 1;
+    if (client_.command({"HELLO", resp3 ? "3" : "2"}).is_error()) throw std::runtime_error("HELLO was refused");
+  }
+
+  /// Until the deadline or the first wrong reply.
+  void run(steady_clock::time_point deadline) {
+    while (steady_clock::now() < deadline && verdict_.empty()) {
+      if (issued_.size() < kMostOutstanding && random_() % 4 == 0) send_burst();
+      if (issued_.empty() && random_() % 4 == 0) send(keys_of_one_slot());
+      if (!issued_.empty()) judge_next();
+    }
+    while (!issued_.empty() && verdict_.empty()) judge_next();
+    // Nothing may come that nobody asked for.
+    if (verdict_.empty() && client_.command({"ECHO", "the end"}).text != "the end") verdict_ = "an extra reply";
+  }
+
+  [[nodiscard]] const std::string& verdict() const { return verdict_; }
+  [[nodiscard]] std::size_t judged() const { return judged_; }
+  [[nodiscard]] std::size_t errors() const { return errors_; }
+
+ private:
+  using Words = std::vector<std::string>;
+  static constexpr std::size_t kMostOutstanding = 64;
+
+  std::string key(std::size_t of_tag, std::size_t number) const {
+    return tag(of_tag) + name_ + "k" + std::to_string(number);
+  }
+  std::string any_key() { return key(random_() % kTags, random_() % 3); }
+  std::string new_value() { return name_ + "-" + std::to_string(++values_) + std::string(random_() % 64, '.'); }
+
+  /// Two to four keys of different slots.
+  Words several_keys() {
+    std::vector<std::size_t> numbers(kTags);
+    for (std::size_t i = 0; i < kTags; ++i) numbers[i] = i;
+    std::shuffle(numbers.begin(), numbers.end(), random_);
+    Words keys;
+    for (std::size_t i = 0; i < 2 + random_() % 3; ++i) keys.push_back(key(numbers[i], random_() % 3));
+    return keys;
+  }
+
+  /// A request that a slot on its way may answer with TRYAGAIN. Sent with nothing else outstanding: what had been
+  /// pipelined behind it would run before it is tried again.
+  Words keys_of_one_slot() {
+    const std::size_t of_tag = random_() % kTags;
+    if (random_() % 2 == 0) return {"MGET", key(of_tag, 0), key(of_tag, 1), key(of_tag, 2)};
+    return {"MSET", key(of_tag, 1), new_value(), key(of_tag, 0), new_value()};
+  }
+
+  Words random_command() {
+    switch (random_() % 10) {
+      case 0:
+        return {"ECHO", new_value()};
+      case 1:
+        return {"INCR", tag(random_() % kTags) + name_ + "count"};
+      case 2: {
+        Words words{"DEL"};
+        for (std::string& each : several_keys()) words.push_back(std::move(each));
+        return words;
+      }
+      case 3: {
+        Words words{"MSET"};
+        for (std::string& each : several_keys()) words.insert(words.end(), {std::move(each), new_value()});
+        return words;
+      }
+      case 4:
+      case 5: {
+        Words words{"MGET"};
+        for (std::string& each : several_keys()) words.push_back(std::move(each));
+        return words;
+      }
+      case 6:
+      case 7:
+        return {"SET", any_key(), new_value()};
+      default:
+        return {"GET", any_key()};
+    }
+  }
+
+  /// One to twelve requests, cut into pieces anywhere.
+  void send_burst() {
+    std::string bytes;
+    for (std::size_t i = 1 + random_() % 12; i > 0; --i) {
+      const Words& words = issued_.emplace_back(random_command());
+      resp::write_request(bytes, std::vector<std::string_view>(words.begin(), words.end()));
+    }
+    const std::size_t middle = random_() % bytes.size();
+    client_.send(std::string_view(bytes).substr(0, middle));
+    client_.send(std::string_view(bytes).substr(middle));
+  }
+
+  /// One request, and waits for its reply.
+  void send(Words words) {
+    std::string bytes;
+    resp::write_request(bytes, std::vector<std::string_view>(words.begin(), words.end()));
+    issued_.push_back(std::move(words));
+    client_.send(bytes);
+    judge_next();
+  }
+
+  void judge_next() {
+    const Words words = std::move(issued_.front());
+    issued_.pop_front();
+    const resp::Value reply = client_.read();
+    ++judged_;
+    const bool good = reply.is_error() ? bear_error(words, reply.text) : judge(words, reply);
+    if (good) return;
+    verdict_ = "reply " + std::to_string(judged_) + " of " + name_ + ", to";
+    for (const std::string& word : words) verdict_ += " " + word;
+    verdict_ += ": '" + reply.text + "' integer " + std::to_string(reply.integer);
+    for (const resp::Value& each : reply.elements) verdict_ += " [" + each.text + "]";
+  }
+
+  Possible& possible(const std::string& of_key) {
+    return known_.try_emplace(of_key, Possible{std::nullopt}).first->second;
+  }
+
+  /// The key is seen to hold this.
+  bool see(const std::string& of_key, const resp::Value& value) {
+    if (!value.is_null() && !value.is_string()) return false;
+    const auto seen = value.is_null() ? std::nullopt : std::optional(value.text);
+    Possible& values = possible(of_key);
+    if (!values.contains(seen)) return false;
+    values = {seen};
+    return true;
+  }
+
+  bool judge(const Words& words, const resp::Value& reply) {
+    const std::string& command = words[0];
+    if (command == "ECHO") return reply.text == words[1];
+    if (command == "GET") return see(words[1], reply);
+    if (command == "INCR") return judge_increment(words[1], reply);
+    if (command == "DEL") return judge_removal(words, reply);
+    if (command == "MGET") {
+      bool good = reply.elements.size() == words.size() - 1;
+      for (std::size_t i = 0; good && i < reply.elements.size(); ++i) good = see(words[i + 1], reply.elements[i]);
+      return good;
+    }
+    for (std::size_t i = 1; i < words.size(); i += 2) possible(words[i]) = {words[i + 1]};
+    return reply.text == "OK";
+  }
+
+  bool judge_increment(const std::string& of_key, const resp::Value& reply) {
+    const bool good = std::ranges::any_of(possible(of_key), [&](const std::optional<std::string>& value) {
+      return (value ? std::stoll(*value) : 0) + 1 == reply.integer;
+    });
+    possible(of_key) = {std::to_string(reply.integer)};
+    return good && reply.type == resp::Type::kInteger;
+  }
+
+  bool judge_removal(const Words& words, const resp::Value& reply) {
+    std::int64_t least = 0;
+    std::int64_t most = 0;
+    for (std::size_t i = 1; i < words.size(); ++i) {
+      Possible& values = possible(words[i]);
+      least += values.contains(std::nullopt) ? 0 : 1;
+      most += values == Possible{std::nullopt} ? 0 : 1;
+      values = {std::nullopt};
+    }
+    return reply.type == resp::Type::kInteger && reply.integer >= least && reply.integer <= most;
+  }
+
+  /// Broken connections leave it open whether a write has run, but only where the error says so.
+  bool bear_error(const Words& words, const std::string& error) {
+    ++errors_;
+    if (!errors_allowed_ || !error.starts_with("ERR sluice: ")) return false;
+    if (error.starts_with("ERR sluice: the command has not run")) return true;
+    const std::string& command = words[0];
+    for (std::size_t i = 1; i < words.size(); ++i) {
+      Possible& values = possible(words[i]);
+      if (command == "DEL") values.insert(std::nullopt);
+      if (command == "SET" || command == "MSET") {
+        values.insert(words[i + 1]);
+        ++i;
+      }
+      if (command == "INCR") {
+        for (const auto& value : Possible(values)) values.insert(std::to_string((value ? std::stoll(*value) : 0) + 1));
+      }
+    }
+    return true;
+  }
+
+  std::string name_;
+  std::minstd_rand random_;
+  bool errors_allowed_;
+  BlockingClient client_;
+  std::deque<Words> issued_;
+  std::map<std::string, Possible> known_;
+  std::size_t values_ = 0;
+  std::size_t judged_ = 0;
+  std::size_t errors_ = 0;
+  std::string verdict_;
+};
+
+struct Trial {
+  tests::FakeClusterOptions cluster;
+  bool reshard = false;
+};
+
+void run_trial(Trial trial) {
+  const std::uint32_t seed = std::random_device{}();
+  SCOPED_TRACE("seed " + std::to_string(seed));
+  std::printf("seed %u\n", seed);
+  constexpr std::size_t kClients = 6;
+  trial.cluster.seed = seed;
+  FakeCluster cluster(trial.cluster);
+  const Proxy proxy(cluster);
+  const bool errors_allowed = trial.cluster.requests_per_cut > 0;
+
+  const auto deadline = steady_clock::now() + std::chrono::seconds(3);
+  std::vector<std::unique_ptr<Judge>> judges;
+  std::vector<std::string> faults(kClients);
+  std::vector<std::thread> threads;
+  for (std::size_t i = 0; i < kClients; ++i) {
+    Judge& judge =
+        *judges.emplace_back(std::make_unique<Judge>(proxy, i, seed + static_cast<std::uint32_t>(i), errors_allowed));
+    threads.emplace_back([&judge, &fault = faults[i], deadline] {
+      try {
+        judge.run(deadline);
+      } catch (const std::exception& error) {
+        fault = error.what();
+      }
+    });
+  }
+  const std::vector<cluster::Slot> slots = slots_of_tags();
+  std::minstd_rand random(seed);
+  while (trial.reshard && steady_clock::now() < deadline) {
+    cluster.keyspace().reshard(slots, random);
+    std::this_thread::sleep_for(std::chrono::microseconds(random() % 1000));
+  }
+  for (std::thread& thread : threads) thread.join();
+
+  std::size_t judged = 0;
+  std::size_t errors = 0;
+  for (std::size_t i = 0; i < kClients; ++i) {
+    EXPECT_EQ(faults[i], "") << "client " << i;
+    EXPECT_EQ(judges[i]->verdict(), "");
+    judged += judges[i]->judged();
+    errors += judges[i]->errors();
+  }
+  std::printf("%zu replies, %zu errors, %zu slots moved, %zu refusals, %zu cuts\n", judged, errors,
+              cluster.keyspace().moves(), cluster.keyspace().refusals(), cluster.cuts());
+  EXPECT_GT(judged, 500U);
+  EXPECT_GE(cluster.keyspace().refusals(), trial.reshard ? 50U : 0U);
+  EXPECT_GE(cluster.cuts(), errors_allowed ? 5U : 0U);
+}
+
+TEST(SessionOrder, NodesAnswerLate) {
+  run_trial({});
+}
+
+TEST(SessionOrder, SlotsMove) {
+  run_trial({.cluster = {}, .reshard = true});
+}
+
+TEST(SessionOrder, ConnectionsBreak) {
+  run_trial({.cluster = {.requests_per_cut = 300}});
+}
+
+TEST(SessionOrder, SlotsMoveAndConnectionsBreak) {
+  run_trial({.cluster = {.requests_per_cut = 300}, .reshard = true});
+}
+
+}  // namespace
+}  // namespace sluice
