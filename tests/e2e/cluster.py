@@ -115,8 +115,7 @@ class Cluster:
         """All running nodes: state ok, all slots served, one opinion, replicas in sync."""
         for node in self.running():
             wait_until(lambda n=node: self._is_healthy(n), seconds, "%r to be healthy" % node)
-        wait_until(lambda: len({self._opinion(node) for node in self.running()}) == 1, seconds,
-                   "the nodes to agree on the slots")
+        self.wait_agreed(seconds)
 
     def _is_healthy(self, node):
         try:
@@ -135,7 +134,10 @@ class Cluster:
     # Breaking and changing it
 
     def move_slot(self, slot, source, target):
-        """The resharding dance of redis-cli --cluster reshard. Clients may use the slot all the while."""
+        """The resharding dance of redis-cli --cluster reshard. Clients may use the slot all the while.
+
+        In a cluster with replicas use move_slots.
+        """
         target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
         source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
         while True:
@@ -144,6 +146,22 @@ class Cluster:
                 break
             source.command("MIGRATE", HOST, target.port, "", 0, _MIGRATE_TIMEOUT_MS, "KEYS", *keys)
         self._assign_slot(slot, source, target)
+
+    def move_slots(self, slots, source, target):
+        """Moves them one after the other, and waits until all nodes know it.
+
+        A replica learns of a move by gossip alone. When the source of one move becomes the target of another before the
+        replica has heard, the replica takes the source's new epoch for a claim to the slots it once had, and talks their
+        new owner out of them: each of the two then names the other.
+        """
+        for slot in slots:
+            self.move_slot(slot, source, target)
+        self.wait_agreed()
+
+    def wait_agreed(self, seconds=20):
+        """Until all running nodes are of one opinion on who serves what."""
+        wait_until(lambda: len({self._opinion(node) for node in self.running()}) == 1, seconds,
+                   "the nodes to agree on the slots")
 
     def _assign_slot(self, slot, source, target):
         """The target first: it must own the slot before the source sends clients to it for good."""

@@ -75,11 +75,11 @@ class Reshard(Chaos):
             source, target = self.random.sample(cluster.primaries(), 2)
             mine = cluster.slots_of(source)
             slots = [SLOT_OF_TAG[tag] for tag in TAGS if SLOT_OF_TAG[tag] in mine]
-            for slot in self.random.sample(slots, min(len(slots), 20)):
-                cluster.move_slot(slot, source, target)
-                moved += 1
+            chosen = self.random.sample(slots, min(len(slots), 40))
+            cluster.move_slots(chosen, source, target)
+            moved += len(chosen)
         self.finish(load)
-        self.assertGreater(moved, 20)
+        self.assertGreater(moved, 100)
 
 
 class Failover(Chaos):

@@ -1,4 +1,5 @@
 """Resharding behind the proxy's back: followed inside, or, when the operator wants it so, told to the client."""
+import time
 import unittest
 
 from cluster import Cluster, slot_of
@@ -95,6 +96,30 @@ class Followed(TestCase):
         self.assertEqual(self.raw.read_value(), [])
         self.assertEqual(self.raw.read_value(), [key.encode() for key in keys])
         self.assertEqual(self.raw.read_value(), "PONG")
+
+    def test_what_follows_a_waiting_request_does_not_overtake_it(self):
+        """A write over keys at both ends of a move waits for its end; the same client's later requests for these keys wait
+        behind it, whether they were sent together with it or after it."""
+        for together in (True, False):
+            with self.subTest(together=together):
+                tag = "{behind%d}" % together
+                slot, source, target = self.ends_of(tag)
+                here, there = tag + "a", tag + "b"
+                self.raw.call("MSET", here, "old", there, "old")
+                target.command("CLUSTER", "SETSLOT", slot, "IMPORTING", source.id)
+                source.command("CLUSTER", "SETSLOT", slot, "MIGRATING", target.id)
+                source.command("MIGRATE", "127.0.0.1", target.port, there, 0, 5000)
+                first, rest = encode("DEL", here, there), encode("GET", here) + encode("SET", here, "new") + encode("GET", there)
+                if together:
+                    self.raw.send(first + rest)
+                else:
+                    self.raw.send(first)
+                    time.sleep(0.1)
+                    self.raw.send(rest)
+                time.sleep(0.1)
+                cluster.move_slot(slot, source, target)
+                self.assertEqual([self.raw.read_value() for _ in range(4)], [2, None, "OK", None])
+                self.assertEqual(self.raw.ask("GET", here), b"new")
 
     def test_order_of_one_key_over_a_move(self):
         """Requests on their way when the slot moves stay in their order: some are sent again, none overtakes."""
