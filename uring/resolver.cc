@@ -94,6 +94,8 @@ void Resolver::run() {
     question->post(ring);
     const std::error_code failed = ring.wait(0, std::chrono::nanoseconds(0));
     assert(!failed);
+    // Nobody waits for these completions, but undelivered they would pile up in the kernel.
+    ring.deliver();
     lock.lock();
   }
 }
