@@ -48,9 +48,10 @@ struct RequestKind {
   std::uint16_t slot = kNoSlot;  ///< where it goes by its key; kNoSlot: any node, or a node given by hand
   std::uint16_t database = 0;
   resp::Protocol protocol = resp::Protocol::kResp2;
-  bool read_only = false;   ///< harmless to run twice, may go to a replica
-  bool fixed_node = false;  ///< meant for one node: never sent to another
-  bool silent = false;      ///< the client asked for no reply (CLIENT REPLY OFF or SKIP)
+  bool read_only : 1 = false;     ///< harmless to run twice, may go to a replica
+  bool fixed_node : 1 = false;    ///< meant for one node: never sent to another
+  bool several_keys : 1 = false;  ///< of one slot: while the slot moves it may have to wait (TRYAGAIN)
+  bool silent : 1 = false;        ///< the client asked for no reply (CLIENT REPLY OFF or SKIP)
 };
 
 /// All but the held reply in one cache line: tens of thousands of these are in flight, and each is looked at three

@@ -152,18 +152,30 @@ std::string_view Dispatch::bytes_of(const resp::Request& request) {
   return encoded_;
 }
 
-bool Dispatch::in_order(Session& session) {
+bool Dispatch::in_order(Session& session, std::uint16_t slot) {
   const std::uint32_t version = worker_.router().version();
   if (session.outstanding() == 0) session.route_version = version;
-  if (!session.fenced && session.route_version == version) return true;
+  if (!session.fenced && !session.fences(slot) && session.route_version == version) return true;
   session.hold(Hold::kOwnReplies);
   return false;
+}
+
+/// Nearly all commands have one key, and their row says so.
+bool Dispatch::has_several_keys(const Command& command, const resp::Request& request) {
+  const resp::KeySpec& first = command.key_specs.front();
+  const bool one = command.key_specs.size() == 1 && first.begin == resp::KeySpec::Begin::kIndex &&
+                   first.find == resp::KeySpec::Find::kRange && first.last_key == 0;
+  if (one) [[likely]] return false;
+  keys_.clear();
+  return !resp::find_keys(command, request.arguments, keys_) || keys_.size() > 1;
 }
 
 void Dispatch::send_keyed(Session& session, const Command& command, const resp::Request& request) {
   pool::RequestKind kind = kind_of(session, command);
   if (const auto index = resp::find_first_key(command, request.arguments)) {
-    kind.slot = worker_.router().is_cluster() ? cluster::key_slot(request.arguments[*index]) : cluster::Slot{0};
+    const bool cluster = worker_.router().is_cluster();
+    kind.slot = cluster ? cluster::key_slot(request.arguments[*index]) : cluster::Slot{0};
+    kind.several_keys = cluster && has_several_keys(command, request);
   } else {
     // Without a key nothing says that a replica will do.
     kind.read_only = false;
@@ -172,7 +184,7 @@ void Dispatch::send_keyed(Session& session, const Command& command, const resp::
 }
 
 void Dispatch::send(Session& session, const pool::RequestKind& kind, const resp::Request& request) {
-  if (!in_order(session)) return;
+  if (!in_order(session, kind.slot)) return;
   pool::Lane* lane = worker_.router().lane_for(kind, session.salt());
   if (lane != nullptr && lane->full()) [[unlikely]]
     return session.hold(Hold::kRoom);
@@ -206,9 +218,10 @@ void Dispatch::send_split(Session& session, const Command& command, const resp::
   if (std::ranges::all_of(slots_of_keys_, [&](const auto& key) { return key.first == first; })) {
     pool::RequestKind kind = kind_of(session, command);
     kind.slot = first;
+    kind.several_keys = slots_of_keys_.size() > 1;
     return send(session, kind, request);
   }
-  if (!in_order(session)) return;
+  if (!in_order(session, pool::RequestKind::kNoSlot)) return;
   std::ranges::stable_sort(slots_of_keys_, {}, [](const auto& key) { return key.first; });
   std::vector<FanOut::Request> parts;
   std::vector<std::string_view> part_arguments;
@@ -227,8 +240,9 @@ void Dispatch::send_split(Session& session, const Command& command, const resp::
     begin = end;
   }
   const Merge merge = command.response_policy == ResponsePolicy::kNone ? Merge::kKeepOrder : merge_of(command);
-  pool::PendingReply& whole = session.expect(kind_of(session, command));
-  FanOut::start(worker_, whole, merge, slots_of_keys_.size(), std::move(parts));
+  pool::RequestKind whole = kind_of(session, command);
+  whole.several_keys = parts.size() < slots_of_keys_.size();
+  FanOut::start(worker_, session.expect(whole), merge, slots_of_keys_.size(), std::move(parts));
 }
 
 void Dispatch::send_everywhere(Session& session, const Command& command, const resp::Request& request, Merge merge) {
@@ -240,7 +254,7 @@ void Dispatch::send_everywhere(Session& session, const Command& command, const r
     kind.slot = shards.empty() ? pool::RequestKind::kNoSlot : shards.front().ranges.front().first;
     return send(session, kind, request);
   }
-  if (!in_order(session)) return;
+  if (!in_order(session, pool::RequestKind::kNoSlot)) return;
   std::vector<FanOut::Request> parts;
   const std::string_view bytes = bytes_of(request);
   for (const cluster::Shard& shard : shards) {
@@ -263,7 +277,7 @@ void Dispatch::send_special(Session& session, const Command& command, const resp
   const bool one_shard = worker_.router().topology().shards.size() <= 1;
   switch (one_shard ? Special::kNone : special) {
     case Special::kScan:
-      if (in_order(session)) ClusterScan::start(session, request);
+      if (in_order(session, pool::RequestKind::kNoSlot)) ClusterScan::start(session, request);
       return;
     case Special::kInfo:
       return send_everywhere(session, command, request, Merge::kInfo);

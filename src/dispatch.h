@@ -38,13 +38,15 @@ class Dispatch {
   void send_special(Session& session, const resp::Command& command, const resp::Request& request);
   void send(Session& session, const pool::RequestKind& kind, const resp::Request& request);
   void meet_unknown(Session& session, const resp::Request& request);
-  [[nodiscard]] bool in_order(Session& session);
+  [[nodiscard]] bool in_order(Session& session, std::uint16_t slot);
+  [[nodiscard]] bool has_several_keys(const resp::Command& command, const resp::Request& request);
   [[nodiscard]] pool::RequestKind kind_of(const Session& session, const resp::Command& command) const;
   [[nodiscard]] std::string_view bytes_of(const resp::Request& request);
 
   Worker& worker_;
   LocalCommands local_;
   std::unordered_map<const resp::Command*, Special> specials_;
+  std::vector<std::size_t> keys_;  // scratch of a request with several keys
   std::vector<std::pair<std::uint16_t, std::uint32_t>> slots_of_keys_;  // scratch of a split
   std::string encoded_;                                                 // scratch of an inline request
 };

@@ -87,6 +87,9 @@ LocalCommands::LocalCommands(Worker& worker) : worker_(worker) {
 }
 
 void LocalCommands::handle(Session& session, const resp::Command& command, const resp::Request& request) {
+  if (command.name.starts_with("cluster") && !worker_.router().is_cluster()) {
+    return session.answer("-ERR This instance has cluster support disabled\r\n");
+  }
   if (const auto found = handlers_.find(command.name); found != handlers_.end()) {
     return (this->*found->second)(session, request.arguments);
   }
@@ -113,6 +116,7 @@ bool LocalCommands::drained(Session& session) const {
 
 void LocalCommands::ping(Session& session, Arguments arguments) {
   if (arguments.size() == 1) return session.answer("+PONG\r\n");
+  if (arguments.size() > 2) return session.answer("-ERR wrong number of arguments for 'ping' command\r\n");
   answer(session, [&](resp::Writer& writer) { writer.bulk(arguments[1]); });
 }
 

@@ -1,6 +1,7 @@
 #include "src/scan.h"
 
 #include <charconv>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -25,6 +26,19 @@ std::string_view bulk_text(std::string_view bulk) {
   return bulk.substr(start, bulk.size() - start - 2);
 }
 
+/// The fingerprint of the node that serves a slot; 0 when none does.
+std::uint8_t fingerprint_at(const cluster::SlotMap& map, cluster::Slot slot) {
+  const auto index = map.shard_of(slot);
+  if (index == cluster::SlotMap::kNoShard) return 0;
+  const cluster::Address& address = map.topology().shards[index].primary.address;
+  return fingerprint_of(pool::node_name(address.host, address.port));
+}
+
+cluster::Slot first_slot(const cluster::SlotMap& map) {
+  const std::vector<cluster::Shard>& shards = map.topology().shards;
+  return shards.empty() ? cluster::Slot{0} : shards.front().ranges.front().first;
+}
+
 }  // namespace
 
 std::uint8_t fingerprint_of(std::string_view node_name) {
@@ -33,19 +47,30 @@ std::uint8_t fingerprint_of(std::string_view node_name) {
   return static_cast<std::uint8_t>((hash ^ hash >> 16) & 63U);
 }
 
+ScanCursor first_cursor(const cluster::SlotMap& map, std::uint64_t client_cursor) {
+  ScanCursor cursor = ScanCursor::decode(client_cursor);
+  if (client_cursor == 0) cursor.anchor_slot = first_slot(map);
+  const std::uint8_t fingerprint = fingerprint_at(map, cursor.anchor_slot);
+  if (fingerprint != cursor.fingerprint) return {0, fingerprint, cursor.anchor_slot};
+  return cursor;
+}
+
+ScanCursor next_cursor(const cluster::SlotMap& map, const ScanCursor& asked, std::uint64_t node_cursor) {
+  if (node_cursor != 0) return {node_cursor, fingerprint_at(map, asked.anchor_slot), asked.anchor_slot};
+  for (const cluster::Shard& shard : map.topology().shards) {
+    const cluster::Slot first = shard.ranges.front().first;
+    if (first > asked.anchor_slot) return {0, fingerprint_at(map, first), first};
+  }
+  return {};
+}
+
 void ClusterScan::start(Session& session, const resp::Request& request) {
   Worker& worker = session.worker();
   const auto client_cursor = number_of(request.arguments[1]);
   if (!client_cursor) return session.answer("-ERR invalid cursor\r\n");
-  const std::vector<cluster::Shard>& shards = worker.router().topology().shards;
-  ScanCursor cursor = ScanCursor::decode(*client_cursor);
-  if (*client_cursor == 0 && !shards.empty()) cursor.anchor_slot = shards.front().ranges.front().first;
-
-  pool::RequestKind kind{.slot = cursor.anchor_slot, .protocol = session.protocol};
+  const ScanCursor cursor = first_cursor(worker.router().map(), *client_cursor);
   // Always the primary: a cursor means nothing to another node.
-  if (const pool::Node* node = worker.router().node_for(kind, session.salt())) {
-    if (fingerprint_of(node->name()) != cursor.fingerprint) cursor.node_cursor = 0;
-  }
+  const pool::RequestKind kind{.slot = cursor.anchor_slot, .protocol = session.protocol};
   std::vector<std::string_view> arguments = request.arguments;
   const std::string node_cursor = std::to_string(cursor.node_cursor);
   arguments[1] = node_cursor;
@@ -54,7 +79,7 @@ void ClusterScan::start(Session& session, const resp::Request& request) {
 
   pool::PendingReply& whole = session.expect({.read_only = true});
   auto* scan = new ClusterScan(worker, whole);
-  scan->anchor_slot_ = cursor.anchor_slot;
+  scan->asked_ = cursor;
   pool::PendingReply& pending = worker.pending_replies().take();
   pending.sink = scan;
   pending.kind = kind;
@@ -68,22 +93,6 @@ void ClusterScan::start(Session& session, const resp::Request& request) {
   }
 }
 
-std::uint64_t ClusterScan::next_cursor(std::uint64_t node_cursor) const {
-  const Router& router = worker_.router();
-  const auto fingerprint_at = [&](std::uint16_t slot) -> std::uint8_t {
-    const auto index = router.map().shard_of(slot);
-    if (index == cluster::SlotMap::kNoShard) return 0;
-    const cluster::Address& address = router.topology().shards[index].primary.address;
-    return fingerprint_of(pool::node_name(address.host, address.port));
-  };
-  if (node_cursor != 0) return ScanCursor{node_cursor, fingerprint_at(anchor_slot_), anchor_slot_}.encode();
-  for (const cluster::Shard& shard : router.topology().shards) {
-    const std::uint16_t first = shard.ranges.front().first;
-    if (first > anchor_slot_) return ScanCursor{0, fingerprint_at(first), first}.encode();
-  }
-  return 0;
-}
-
 void ClusterScan::on_reply(pool::PendingReply& pending, std::string_view reply) {
   if (reply[0] == '-') {
     if (worker_.redirection().takes_error(pending, reply)) return;
@@ -94,7 +103,8 @@ void ClusterScan::on_reply(pool::PendingReply& pending, std::string_view reply) 
   if (!node_cursor || *node_cursor > ScanCursor::kMaxNodeCursor) {
     return finish(pending, "-ERR sluice: the node's SCAN cursor cannot be carried\r\n");
   }
-  const std::string cursor = std::to_string(next_cursor(*node_cursor));
+  const ScanCursor next = next_cursor(worker_.router().map(), asked_, *node_cursor);
+  const std::string cursor = std::to_string(next.encode());
   std::string out = "*2\r\n$" + std::to_string(cursor.size()) + "\r\n" + cursor + "\r\n";
   out.append(elements[1]);
   finish(pending, out);

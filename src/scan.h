@@ -7,9 +7,9 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
 #include <string_view>
 
+#include "cluster/slot_map.h"
 #include "pool/reply_sink.h"
 #include "resp/request_parser.h"
 #include "src/session.h"
@@ -36,6 +36,11 @@ struct ScanCursor {
 /// Six bits of a node's identity.
 [[nodiscard]] std::uint8_t fingerprint_of(std::string_view node_name);
 
+/// What a call with the client's cursor asks of the node that serves the anchor slot.
+[[nodiscard]] ScanCursor first_cursor(const cluster::SlotMap& map, std::uint64_t client_cursor);
+/// The client's cursor for the next call, when `asked` was answered with the node's own cursor `node_cursor`.
+[[nodiscard]] ScanCursor next_cursor(const cluster::SlotMap& map, const ScanCursor& asked, std::uint64_t node_cursor);
+
 /// One SCAN call under way; destroys itself when it has answered. Survives its client.
 class ClusterScan final : pool::ReplySink {
  public:
@@ -44,14 +49,13 @@ class ClusterScan final : pool::ReplySink {
  private:
   ClusterScan(Worker& worker, pool::PendingReply& whole) : worker_(worker), whole_(whole) {}
 
-  [[nodiscard]] std::uint64_t next_cursor(std::uint64_t node_cursor) const;
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;
   void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;
   void finish(pool::PendingReply& pending, std::string_view reply);
 
   Worker& worker_;
   pool::PendingReply& whole_;
-  std::uint16_t anchor_slot_ = 0;
+  ScanCursor asked_;
 };
 
 }  // namespace sluice

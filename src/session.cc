@@ -151,6 +151,11 @@ PendingReply& Session::expect(const pool::RequestKind& kind) {
     if (reply_mode == ReplyMode::kSkip) reply_mode = ReplyMode::kOn;
   }
   writes_ += kind.read_only ? 0 : 1;
+  if (kind.several_keys) [[unlikely]] {
+    const bool same = several_keys_ == 0 || several_keys_slot_ == kind.slot;
+    several_keys_slot_ = same ? kind.slot : pool::RequestKind::kNoSlot;
+    ++several_keys_;
+  }
   line_.push(pending);
   return pending;
 }
@@ -197,6 +202,7 @@ void Session::release_ready() {
   do {
     PendingReply& done = line_.pop();
     writes_ -= done.kind.read_only ? 0 : 1;
+    several_keys_ -= done.kind.several_keys ? 1 : 0;
     worker_.pending_replies().release(done);
     PendingReply* first = line_.front();
     if (first == nullptr || first->state != PendingReply::State::kReady) break;

@@ -72,6 +72,12 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint32_t route_version = 0;
   /// A request of the line was redirected or parked: later ones must not overtake it.
   bool fenced = false;
+  /// A request with several keys of one slot may have to wait until the slot has moved (TRYAGAIN), and is then sent again.
+  /// Until it is answered, no later request for that slot may go out: it would overtake. kNoSlot: for any slot.
+  [[nodiscard]] bool fences(std::uint16_t slot) const {
+    constexpr std::uint16_t kAny = pool::RequestKind::kNoSlot;
+    return several_keys_ > 0 && (slot == kAny || several_keys_slot_ == kAny || slot == several_keys_slot_);
+  }
   /// Requests in the line that are not read-only.
   [[nodiscard]] bool has_writes_outstanding() const { return writes_ > 0; }
 
@@ -86,7 +92,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
 
   [[nodiscard]] std::uint64_t id() const { return id_; }
   /// Chooses among lanes and replicas, the same for all of this client's requests.
-  [[nodiscard]] std::uint32_t salt() const { return static_cast<std::uint32_t>(id_); }
+  [[nodiscard]] std::uint32_t salt() const { return static_cast<std::uint32_t>(id_ * 0x9e3779b97f4a7c15ULL >> 32); }
   [[nodiscard]] int fd() const { return stream_.fd(); }
   [[nodiscard]] std::uint32_t opened_ms() const { return opened_ms_; }
   [[nodiscard]] std::uint32_t active_ms() const { return active_ms_; }
@@ -133,6 +139,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint32_t input_used_ = 0;   ///< of these, dispatched
   pool::OwnerLine line_;
   std::uint32_t writes_ = 0;
+  std::uint32_t several_keys_ = 0;  ///< requests in the line with several keys of one slot
+  std::uint16_t several_keys_slot_ = pool::RequestKind::kNoSlot;  ///< theirs
   std::uint32_t opened_ms_ = 0;
   std::uint32_t active_ms_ = 0;
   std::uint32_t dirty_since_us_ = 0;
