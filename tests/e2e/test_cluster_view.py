@@ -68,6 +68,7 @@ class View(TestCase):
             self.assertEqual(self.raw.ask("CLUSTER", "KEYSLOT", key), slot_of(key))
 
     def test_keys_in_a_slot(self):
+        self.raw.call("FLUSHALL")
         keys = sorted(b"{inslot}%d" % index for index in range(20))
         for key in keys:
             self.raw.call("SET", key, "x")
