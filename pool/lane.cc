@@ -216,7 +216,9 @@ void Lane::tick(std::uint32_t now_ms) {
   const bool owes = !pending_.empty() || state_ == State::kHandshaking;
   const std::uint32_t quiet_ms = now_ms - progress_ms_;
   if (owes) {
-    if (quiet_ms > settings.command_timeout_ms) fail("no reply within command_timeout");
+    if (quiet_ms <= settings.command_timeout_ms) return;
+    node_.on_silence();
+    fail("no reply within command_timeout");
   } else if (settings.idle_timeout_ms != 0 && now_ms - used_ms_ > settings.idle_timeout_ms) {
     state_ = State::kClosing;
     stream_.close();

@@ -64,6 +64,8 @@ class Node {
   void on_hello(std::string_view reply);
   void on_lane_ready();
   void on_lane_failed(std::uint32_t failures_in_a_row);
+  /// It takes connections but does not answer: failing at once, the threshold is for what may be an accident.
+  void on_silence() { failing_ = true; }
   void tick(std::uint32_t now_ms);
   void revive(std::uint32_t now_ms);
   void retire(std::string_view reason);

@@ -149,7 +149,8 @@ class LargeValues(TestCase):
             started = time.monotonic()
             self.assertEqual(quick.ask("GET", "{slow:value}near"), b"x")
             self.assertLess(time.monotonic() - started, 0.5)
-        self.assertLess((shared_proxy().resident_kb() - before) / 1024, ALLOWED_GROWTH_MB, "MB")
+        # What a client has asked for and does not read is kept up to limits.output_buffer.
+        self.assertLess((shared_proxy().resident_kb() - before) / 1024, 256 + ALLOWED_GROWTH_MB, "MB")
         for _ in range(20):
             self.assertTrue(slow.read_value() == value)
 
