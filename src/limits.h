@@ -48,8 +48,9 @@ inline constexpr std::size_t kMaxParked = 1U << 18;
 
 // --- Topology
 // ----------------------------------------------------------------------------------------------------------
-inline constexpr std::size_t kTopologyAnswers = 3;   // nodes asked at once: a majority of three outvotes a stale one
-inline constexpr std::uint32_t kRefreshGapMs = 100;  // between two refreshes: a storm of MOVEDs causes one
+inline constexpr std::size_t kTopologyAnswers = 3;      // nodes asked at once: a majority of three outvotes a stale one
+inline constexpr std::uint32_t kRefreshGapMs = 100;     // between two refreshes: a storm of MOVEDs causes one
+inline constexpr std::uint32_t kIncompleteGapMs = 500;  // while some slots have no node
 inline constexpr std::uint32_t kRefreshPatienceMs = 300;  // for the other answers once one has come
 inline constexpr std::uint32_t kRefreshGiveUpMs = 3'000;  // without any answer
 inline constexpr std::size_t kMaxScanShards = 16384;

@@ -30,7 +30,9 @@ void TopologyRefresh::tick(std::uint32_t now_ms) {
   }
   const bool by_interval = static_cast<std::int32_t>(now_ms - next_ms_) >= 0;
   const bool rested = rounds_ == 0 || elapsed >= limits::kRefreshGapMs;
-  if (rested && (wanted_ || by_interval)) start(now_ms);
+  // Slots without a node: the cluster is being made, or mends itself. Ask until it is whole, but not in haste.
+  const bool patched = incomplete_ && elapsed >= limits::kIncompleteGapMs;
+  if (rested && (wanted_ || by_interval || patched)) start(now_ms);
 }
 
 /// Nodes worth asking, the best first: known primaries that are well, then replicas, then the configured entry nodes.
@@ -177,6 +179,7 @@ void TopologyRefresh::finish() {
     wanted_ = true;  // nobody knew: ask again after a rest
     return;
   }
+  incomplete_ = found.slots_covered() < cluster::kSlotCount;
   if (!router_.adopt(std::move(found))) return;
   ++changes_;
   listener_.on_topology_changed();

@@ -231,6 +231,7 @@ void Worker::on_topology_changed() {
   spdlog::info("worker {}: topology: {} shards, {} of {} slots covered", index_, topology.shards.size(),
                topology.slots_covered(), cluster::kSlotCount);
   learning_.forget_unknown();
+  redirection_.set_trouble({});
   redirection_.retry();
 }
 
