@@ -85,9 +85,11 @@ constexpr Row kRows[] = {
     {&Features::send_zero_copy, "SEND_ZC", "6.0", "not used: a copy is cheaper below large values", false},
     {&Features::cancel_by_opcode, "cancel by descriptor and opcode", "6.6", "stops the receive alone", false},
     {&Features::no_sq_array, "NO_SQARRAY", "6.6", "not used: needs liburing 2.5", false},
-    {&Features::receive_bundles, "receive bundles", "6.10", "not used: incremental buffers serve better", false},
+    {&Features::receive_bundles, "receive bundles", "6.10", "not used: large incremental buffers make them needless",
+     false},
     {&Features::incremental_buffers, "incremental buffers", "6.12", "few large receive buffers, always warm", false},
-    {&Features::min_wait, "minimum wait", "6.12", "gathers completions under load", false},
+    {&Features::min_wait, "minimum wait", "6.12", "not used: a bounded wait gathers completions on every kernel",
+     false},
 };
 
 }  // namespace
