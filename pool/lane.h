@@ -43,8 +43,8 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
 
   [[nodiscard]] const LaneKey& key() const { return key_; }
 
-  /// False while closing or resting after a failure: the caller keeps the request and tries later.
-  [[nodiscard]] bool accepts() const { return state_ < State::kClosing; }
+  /// False while closing or resting after a failure, and once retired: the caller keeps the request and tries later.
+  [[nodiscard]] bool accepts() const { return state_ < State::kClosing && !retired_; }
   /// The bound on requests in flight is reached: the caller stops reading from its client.
   [[nodiscard]] bool full() {
     const bool is_full = kept_bytes_ > max_bytes_ || pending_.size() > max_requests_;
