@@ -290,12 +290,21 @@ void shuffle(std::span<PendingCompletion> batch) {
   }
 }
 
-// Streams live and die at random while sends fall short, receives starve, connections break and completions come in any
-// order. The probes hold the streams to their promises; here: bytes of those who lived are exact, and nothing leaks.
-void check_random_lives(bool incremental) {
-  Turns turns({.count = 4, .size = 200, .incremental = incremental}, 64, 64);
-  ScriptedFaults faults;
-  faults.prepare = [&](io_uring_sqe& sqe) -> std::optional<int> {
+/// Streams that live and die at random while sends fall short, receives starve, connections break and completions come
+/// in any order. The probes hold each stream to its promises.
+struct Lives {
+  explicit Lives(bool incremental) : turns({.count = 4, .size = 200, .incremental = incremental}, 64, 64) {
+    faults.prepare = fault;
+    faults.batch = shuffle;
+    turns.ring.set_faults(&faults);
+    turns.at_end = [this] { end_turn(); };
+  }
+  ~Lives() {
+    turns.at_end = nullptr;
+    probes.clear();
+  }
+
+  static std::optional<int> fault(io_uring_sqe& sqe) {
     const int chance = *rc::gen::inRange(0, 20);
     if (sqe.opcode == IORING_OP_RECV && chance == 0) return -ENOBUFS;
     if (sqe.opcode == IORING_OP_RECV && chance == 1) return -EINTR;
@@ -303,69 +312,78 @@ void check_random_lives(bool incremental) {
     if (sqe.opcode == IORING_OP_SEND && chance < 10) sqe.len = std::min(sqe.len, 5U);
     if ((sqe.opcode == IORING_OP_SEND || sqe.opcode == IORING_OP_SENDMSG) && chance == 19) return -ECONNRESET;
     return std::nullopt;
-  };
-  faults.batch = shuffle;
-  turns.ring.set_faults(&faults);
-  {
-    std::vector<std::unique_ptr<StreamProbe>> probes;
-    std::map<StreamProbe*, std::string> sent;
-    turns.at_end = [&] {
-      for (auto& probe : probes) {
-        if (probe->ended()) probe->stream->close();
-        probe->stream->flush();
-      }
-    };
-    const int steps = *rc::gen::inRange(1, 60);
-    for (int i = 0; i < steps; ++i) {
-      if (probes.size() < 3) {
-        probes.push_back(std::make_unique<StreamProbe>(turns, tests::unix_pair()));
-        probes.back()->echo = true;
-      }
-      StreamProbe& probe = *probes[*rc::gen::inRange<std::size_t>(0, probes.size())];
-      switch (*rc::gen::inRange(0, 9)) {
-        case 0:
-          probe.stream->close();
-          break;
-        case 1:
-          probe.stream->drain_and_close();
-          break;
-        case 2:
-          probe.stream->pause();
-          break;
-        case 3:
-          probe.stream->resume();
-          break;
-        case 4:
-          probe.peer.is_open() ? probe.peer.close() : turns.turn();
-          break;
-        case 5:
-          turns.turn();
-          break;
-        default: {
-          const std::string bytes = pattern(*rc::gen::inRange<std::size_t>(1, 700), static_cast<std::uint32_t>(i));
-          if (!probe.peer.is_open() || !probe.stream->is_open()) break;
-          sent[&probe] += bytes.substr(0, probe.peer.send(bytes));
-        }
-      }
-      for (auto& [each, bytes] : sent) RC_ASSERT(bytes.starts_with(each->received));
-      std::erase_if(probes, [&](const auto& each) {
-        if (!each->stream->is_closed()) return false;
-        sent.erase(each.get());
-        return true;
-      });
-    }
+  }
+
+  void end_turn() {
     for (auto& probe : probes) {
-      const bool lives = probe->stream->is_open() && probe->peer.is_open();
-      probe->stream->resume();
-      if (!lives) continue;
-      RC_ASSERT(turns.until(
-          [&] { return probe->received == sent[probe.get()] || probe->ended() || !probe->stream->is_open(); }));
+      if (probe->ended()) probe->stream->close();
+      probe->stream->flush();
     }
   }
-  turns.at_end = nullptr;
-  turns.ring.set_faults(nullptr);
-  RC_ASSERT(turns.buffers.held() == 0U);
-  RC_ASSERT(turns.chunks.bytes_in_use() == 0U);
+
+  void step() {
+    while (probes.size() < 3) {
+      probes.push_back(std::make_unique<StreamProbe>(turns, tests::unix_pair()));
+      probes.back()->echo = true;
+    }
+    StreamProbe& probe = *probes[*rc::gen::inRange<std::size_t>(0, probes.size())];
+    switch (*rc::gen::inRange(0, 9)) {
+      case 0:
+        return probe.stream->close();
+      case 1:
+        return probe.stream->drain_and_close();
+      case 2:
+        return probe.stream->pause();
+      case 3:
+        return probe.stream->resume();
+      case 4:
+        return probe.peer.close();
+      case 5:
+        return turns.turn();
+      default:
+        return talk(probe);
+    }
+  }
+
+  void talk(StreamProbe& probe) {
+    const std::string bytes = pattern(*rc::gen::inRange<std::size_t>(1, 700));
+    if (probe.peer.is_open()) sent[&probe] += bytes.substr(0, probe.peer.send(bytes));
+  }
+
+  /// What has been received is the beginning of what was sent. Who has closed, goes.
+  void check() {
+    for (auto& [probe, bytes] : sent) RC_ASSERT(bytes.starts_with(probe->received));
+    std::erase_if(probes, [this](const auto& probe) {
+      if (!probe->stream->is_closed()) return false;
+      sent.erase(probe.get());
+      return true;
+    });
+  }
+
+  /// Whoever lives hears all that was sent to him.
+  [[nodiscard]] bool complete(StreamProbe& probe) {
+    probe.stream->resume();
+    return turns.until([&] { return probe.received == sent[&probe] || probe.ended() || !probe.stream->is_open(); });
+  }
+
+  ScriptedFaults faults;
+  Turns turns;
+  std::vector<std::unique_ptr<StreamProbe>> probes;
+  std::map<StreamProbe*, std::string> sent;
+};
+
+void check_random_lives(bool incremental) {
+  Lives lives(incremental);
+  const int steps = *rc::gen::inRange(1, 60);
+  for (int i = 0; i < steps; ++i) {
+    lives.step();
+    lives.check();
+  }
+  for (auto& probe : lives.probes) RC_ASSERT(lives.complete(*probe));
+  lives.turns.at_end = nullptr;
+  lives.probes.clear();
+  RC_ASSERT(lives.turns.buffers.held() == 0U);
+  RC_ASSERT(lives.turns.chunks.bytes_in_use() == 0U);
 }
 
 RC_GTEST_PROP(StreamLives, AreKeptWithPlainBuffers, ()) {
