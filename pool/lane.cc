@@ -12,6 +12,7 @@ namespace pool {
 namespace {
 
 constexpr std::string_view kAsking = "*1\r\n$6\r\nASKING\r\n";
+constexpr std::string_view kTooLarge = "-ERR sluice: the reply is larger than 1 GiB\r\n";
 constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
 
 }  // namespace
@@ -89,6 +90,7 @@ void Lane::connect() {
     return;
   }
   state_ = State::kResolving;
+  progress_ms_ = pool_.now_ms_;
   resolution_ = pool_.resolver_.resolve(node_.host(), node_.port(), pool_.room_.ring.fd(), *this);
 }
 
@@ -174,8 +176,10 @@ void Lane::fail(std::string_view reason) {
   lose_all(why);
   if (!retired_) {
     // A database the server does not have says nothing about the node.
-    if (key_.database == 0) node_.on_lane_failed(failures_);
-    pool_.handler_.on_node_lost(node_, why);
+    if (key_.database == 0) {
+      node_.on_lane_failed(failures_);
+      pool_.handler_.on_node_lost(node_, why);
+    }
   }
 }
 
@@ -212,6 +216,10 @@ void Lane::tick(std::uint32_t now_ms) {
     if (node_.wanted() && key_.database == 0) connect();
     return;
   }
+  if (state_ == State::kResolving && now_ms - progress_ms_ > settings.connect_timeout.count()) {
+    resolution_.reset();
+    return fail("the host name was not resolved in time");
+  }
   if (state_ != State::kReady && state_ != State::kHandshaking) return;
   const bool owes = !pending_.empty() || state_ == State::kHandshaking;
   const std::uint32_t quiet_ms = now_ms - progress_ms_;
@@ -241,25 +249,35 @@ void Lane::on_received(uring::Lease lease) {
     const std::string_view piece = bytes.substr(0, result.length);
     bytes.remove_prefix(result.length);
     if (result.status == resp::ScanStatus::kIncomplete) {
-      if (!gather(piece)) fail("a reply is larger than one may be");
+      gather(piece);
       return;
     }
-    if (partial_ == nullptr) {
+    if (partial_ == nullptr && !too_large_) {
       deliver(piece);
     } else {
-      if (!gather(piece)) return fail("a reply is larger than one may be");
-      uring::Chunk* whole = std::exchange(partial_, nullptr);
-      deliver({whole->data(), whole->size});
-      pool_.room_.chunks.release(whole);
+      deliver_gathered(piece);
     }
     if (state_ != State::kReady && state_ != State::kHandshaking) return;
   }
 }
 
-bool Lane::gather(std::string_view piece) {
+void Lane::deliver_gathered(std::string_view last_piece) {
+  gather(last_piece);
+  if (std::exchange(too_large_, false)) return deliver(kTooLarge);
+  uring::Chunk* whole = std::exchange(partial_, nullptr);
+  deliver({whole->data(), whole->size});
+  pool_.room_.chunks.release(whole);
+}
+
+/// Keeps a piece of the reply under way. One that is too large is passed over to its end; its client alone is told.
+void Lane::gather(std::string_view piece) {
   const std::size_t have = partial_ == nullptr ? 0 : partial_->size;
   const std::size_t needed = have + piece.size();
-  if (needed > pool_.settings_.max_reply_bytes) return false;
+  too_large_ = too_large_ || needed > pool_.settings_.max_reply_bytes;
+  if (too_large_) {
+    if (partial_ != nullptr) pool_.room_.chunks.release(std::exchange(partial_, nullptr));
+    return;
+  }
   if (partial_ == nullptr || partial_->room() < piece.size()) {
     // The header of a large string has told its length: make room once. The server is trusted that far, up to the
     // bound.
@@ -273,7 +291,6 @@ bool Lane::gather(std::string_view piece) {
     partial_ = larger;
   }
   partial_->append(piece);
-  return true;
 }
 
 void Lane::deliver(std::string_view reply) {
@@ -298,6 +315,7 @@ void Lane::lose_all(std::string_view reason) {
   LaneLine lost = std::exchange(pending_, LaneLine());
   held_.clear(pool_.room_.chunks);
   scanner_ = resp::ReplyScanner();
+  too_large_ = false;
   if (partial_ != nullptr) pool_.room_.chunks.release(std::exchange(partial_, nullptr));
   kept_bytes_ = 0;
   const std::uint32_t handed = std::exchange(handed_, enqueued_);

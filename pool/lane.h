@@ -96,7 +96,8 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
 
   // Replies.
   void deliver(std::string_view reply);
-  [[nodiscard]] bool gather(std::string_view piece);
+  void deliver_gathered(std::string_view last_piece);
+  void gather(std::string_view piece);
   void lose_all(std::string_view reason);
   void append(PendingReply& pending, std::string_view request);
 
@@ -129,6 +130,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   LaneLine pending_;
   resp::ReplyScanner scanner_;
   uring::Chunk* partial_ = nullptr;  ///< the reply that the last receive cut
+  bool too_large_ = false;           ///< that reply is beyond the bound and passed over
 };
 
 }  // namespace pool

@@ -51,6 +51,7 @@ struct RequestKind {
   bool read_only : 1 = false;     ///< harmless to run twice, may go to a replica
   bool fixed_node : 1 = false;    ///< meant for one node: never sent to another
   bool several_keys : 1 = false;  ///< of one slot: while the slot moves it may have to wait (TRYAGAIN)
+  bool scripted : 1 = false;      ///< its error texts may be the client's own words (scripts, module commands)
   bool silent : 1 = false;        ///< the client asked for no reply (CLIENT REPLY OFF or SKIP)
 };
 

@@ -44,7 +44,7 @@ Node& Pool::node(std::string_view host, std::uint16_t port) {
 }
 
 uring::ChunkSpan Pool::keep(std::string_view request) {
-  uring::Chunk* chunk = room_.chunks.take(request.size());
+  uring::Chunk* chunk = room_.chunks.take_exact(request.size());
   chunk->append(request);
   return {chunk, 0, chunk->size};
 }

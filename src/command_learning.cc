@@ -34,7 +34,7 @@ CommandLearning::CommandLearning(resp::CommandTable& table, Router& router, Redi
 CommandLearning::Verdict CommandLearning::ask(std::span<const std::string_view> arguments, std::uint32_t salt) {
   const std::string name = asked_name(table_, arguments);
   if (name.size() > 2 * limits::kMaxCommandNameBytes || unknown_.contains(name)) return Verdict::kNoCommand;
-  if (unanswered_.erase(name) > 0) return Verdict::kNobodyToAsk;
+  if (unanswered_.contains(name)) return Verdict::kNobodyToAsk;
   if (asked_.contains(name)) return Verdict::kAsked;
 
   std::string request;

@@ -35,6 +35,8 @@ class CommandLearning final : pool::ReplySink {
   /// follows.
   [[nodiscard]] Verdict ask(std::span<const std::string_view> arguments, std::uint32_t salt);
 
+  /// Forgets what could not be asked, which all who waited have been told: it may be asked again.
+  void tick() { unanswered_.clear(); }
   /// The backends may have changed: what they did not know they may know now.
   void forget_unknown() { unknown_.clear(); }
 
@@ -51,7 +53,7 @@ class CommandLearning final : pool::ReplySink {
   LearningListener& listener_;
   std::set<std::string, std::less<>> asked_;       ///< under way
   std::set<std::string, std::less<>> unknown_;     ///< the backend knows no such command
-  std::set<std::string, std::less<>> unanswered_;  ///< could not be asked: said once to whoever waits, then asked again
+  std::set<std::string, std::less<>> unanswered_;  ///< could not be asked; until the next tick
 };
 
 /// Redis's own words for a command that does not exist, without "-" and CRLF.

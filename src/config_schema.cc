@@ -130,7 +130,7 @@ constexpr std::array kKeys{
                                                  "internal=public pairs of host:port"),
 
     key<&Config::limits, &LimitsConfig::max_request>("limits.max_request", "--limits-max-request",
-                                                     "size of one request", {kKb, 4 * kGb}),
+                                                     "size of one request", {kKb, kGb}),
     key<&Config::limits, &LimitsConfig::max_pipeline>("limits.max_pipeline", "--limits-max-pipeline",
                                                       "unanswered requests of one client", {1, 1'000'000}),
     key<&Config::limits, &LimitsConfig::output_buffer>("limits.output_buffer", "--limits-output-buffer",

@@ -41,6 +41,14 @@ Merge merge_of(const Command& command) {
   return Merge::kConcatenate;
 }
 
+/// All arguments are keys, or keys and values in turn.
+bool is_list_of_keys(const Command& command) {
+  if (command.key_specs.size() != 1) return false;
+  const resp::KeySpec& spec = command.key_specs.front();
+  return spec.begin == resp::KeySpec::Begin::kIndex && spec.begin_position == 1 &&
+         spec.find == resp::KeySpec::Find::kRange && spec.last_key == -1 && spec.limit == 0 && spec.key_step > 0;
+}
+
 bool equals_ignoring_case(std::string_view a, std::string_view b) {
   return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
@@ -52,9 +60,12 @@ std::string wrong_arity(std::string_view name) {
 }  // namespace
 
 bool asks_to_block(const resp::Request& request) {
-  for (const std::string_view argument : std::span(request.arguments).subspan(1)) {
-    if (equals_ignoring_case(argument, "streams")) return false;
-    if (equals_ignoring_case(argument, "block")) return true;
+  const std::vector<std::string_view>& arguments = request.arguments;
+  // XREADGROUP begins with GROUP and two names, which may be any words.
+  std::size_t i = equals_ignoring_case(arguments[0], "xreadgroup") ? 4 : 1;
+  while (i < arguments.size() && !equals_ignoring_case(arguments[i], "streams")) {
+    if (equals_ignoring_case(arguments[i], "block")) return true;
+    i += equals_ignoring_case(arguments[i], "count") ? 2 : 1;
   }
   return false;
 }
@@ -141,7 +152,12 @@ void Dispatch::forward(Session& session, const Command& command, const resp::Req
 }
 
 pool::RequestKind Dispatch::kind_of(const Session& session, const Command& command) const {
-  return {.database = session.database, .protocol = session.protocol, .read_only = command.is(resp::kReadOnly)};
+  const std::span<const Command> builtin = resp::builtin_commands();
+  const bool learned = &command < builtin.data() || &command >= builtin.data() + builtin.size();
+  return {.database = session.database,
+          .protocol = session.protocol,
+          .read_only = command.is(resp::kReadOnly),
+          .scripted = learned || command.is(resp::kNoMandatoryKeys)};
 }
 
 std::string_view Dispatch::bytes_of(const resp::Request& request) {
@@ -162,10 +178,12 @@ bool Dispatch::in_order(Session& session, std::uint16_t slot) {
 
 /// Nearly all commands have one key, and their row says so.
 bool Dispatch::has_several_keys(const Command& command, const resp::Request& request) {
+  if (command.key_specs.empty()) return false;
   const resp::KeySpec& first = command.key_specs.front();
   const bool one = command.key_specs.size() == 1 && first.begin == resp::KeySpec::Begin::kIndex &&
                    first.find == resp::KeySpec::Find::kRange && first.last_key == 0;
-  if (one) [[likely]] return false;
+  if (one) [[likely]]
+    return false;
   keys_.clear();
   return !resp::find_keys(command, request.arguments, keys_) || keys_.size() > 1;
 }
@@ -205,6 +223,7 @@ void Dispatch::send_to_slot(Session& session, std::uint16_t slot, const resp::Re
 /// DEL, UNLINK, EXISTS, TOUCH, MGET, MSET: one request per slot, since a slot is what moves.
 void Dispatch::send_split(Session& session, const Command& command, const resp::Request& request) {
   const std::vector<std::string_view>& arguments = request.arguments;
+  if (!is_list_of_keys(command)) return send_keyed(session, command, request);
   const auto step = static_cast<std::size_t>(command.key_specs.front().key_step);
   if ((arguments.size() - 1) % step != 0) return session.answer(wrong_arity(command.name));
   if (!worker_.router().is_cluster() || command.response_policy == ResponsePolicy::kAggMin) {

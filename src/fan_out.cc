@@ -68,7 +68,13 @@ void FanOut::on_lost(PendingReply& pending, pool::Loss loss, std::string_view re
 }
 
 void FanOut::settle(PendingReply& pending, std::string_view reply) {
-  parts_[pending.part].reply = reply;
+  bytes_ += reply.size();
+  if (bytes_ > worker_.config().limits.output_buffer) {
+    // Nobody could be sent that much; what has come so far is not kept either.
+    for (Part& part : parts_) part.reply = std::string();
+    too_large_ = true;
+  }
+  if (!too_large_) parts_[pending.part].reply = reply;
   worker_.pending_replies().release(pending);
   if (--outstanding_ == 0) finish();
 }
@@ -76,7 +82,8 @@ void FanOut::settle(PendingReply& pending, std::string_view reply) {
 void FanOut::finish() {
   const std::unique_ptr<FanOut> self(this);
   if (whole_.sink == nullptr) return worker_.pending_replies().release(whole_);
-  const std::string merged = merge_replies(merge_, parts_, places_, whole_.salt);
+  const std::string merged = too_large_ ? "-ERR sluice: the reply is larger than limits.output_buffer\r\n"
+                                        : merge_replies(merge_, parts_, places_, whole_.salt);
   static_cast<Session*>(whole_.sink)->complete(whole_, merged);
 }
 

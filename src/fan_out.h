@@ -48,6 +48,8 @@ class FanOut final : pool::ReplySink {
   bool read_only_;
   std::size_t places_;
   std::size_t outstanding_ = 0;
+  std::size_t bytes_ = 0;  ///< of the parts' replies
+  bool too_large_ = false;
   std::vector<Part> parts_;
 };
 

@@ -39,12 +39,18 @@ inline constexpr std::size_t kClientNameBytes = 256;  // CLIENT SETNAME and SETI
 inline constexpr std::uint16_t kDatabases =
     1024;  // SELECT in front of a standalone server; each opens lanes of its own
 
+// Arguments of one request: the bound Redis had until 7.0. Each costs 16 bytes while its request is looked at.
+inline constexpr std::uint64_t kMaxArguments = 1U << 20;
+// A pipeline is searched this far for a later request that must not be overtaken; beyond, one is taken to be there.
+inline constexpr int kOrderSearch = 64;
+
 // --- Redirects
 // --------------------------------------------------------------------------------------------------------- A slot
 // moves once per hop; more means that nodes disagree, and waiting helps better than asking.
 inline constexpr std::uint8_t kMaxHops = 8;
 // Requests that wait for a node or a topology, per worker; beyond, they fail at once.
 inline constexpr std::size_t kMaxParked = 1U << 18;
+inline constexpr std::size_t kMaxParkedBytes = 256U << 20;
 
 // --- Topology
 // ----------------------------------------------------------------------------------------------------------

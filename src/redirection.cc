@@ -1,5 +1,6 @@
 #include "src/redirection.h"
 
+#include <algorithm>
 #include <utility>
 
 #include "src/limits.h"
@@ -13,10 +14,35 @@ Redirection::Redirection(const BackendConfig& config, const AnnounceConfig& anno
                          pool::PendingReplies& pending, RefreshRequester& refresh)
     : config_(config), announce_(announce), router_(router), pool_(pool), pending_(pending), refresh_(refresh) {}
 
+/// What a script returns as an error may look like any of these. It has run, so it must not run again, and it must not
+/// say where requests go: of scripts only what the server itself says before it runs anything is taken.
+bool Redirection::trusts(const PendingReply& pending, std::string_view error) const {
+  if (!pending.kind.scripted) return true;
+  constexpr std::string_view kServersOwn[] = {
+      "-TRYAGAIN Multiple keys request during rehashing of slot\r\n",
+      "-CLUSTERDOWN The cluster is down\r\n",
+      "-CLUSTERDOWN Hash slot not served\r\n",
+      "-LOADING Redis is loading the dataset in memory\r\n",
+      "-LOADING Valkey is loading the dataset in memory\r\n",
+      "-READONLY You can't write against a read only replica.\r\n",
+  };
+  if (std::ranges::find(kServersOwn, error) != std::end(kServersOwn)) return true;
+  const auto redirect = cluster::parse_redirect(error);
+  return redirect && redirect->slot == pending.kind.slot && knows(redirect->address);
+}
+
+bool Redirection::knows(const cluster::Address& address) const {
+  const auto is_address = [&](const cluster::Node& node) { return node.address == address; };
+  return std::ranges::any_of(router_.topology().shards, [&](const cluster::Shard& shard) {
+    return is_address(shard.primary) || std::ranges::any_of(shard.replicas, is_address);
+  });
+}
+
 bool Redirection::takes_error(PendingReply& pending, std::string_view error) {
   const ErrorKind kind = cluster::classify_error(error);
   if (kind == ErrorKind::kOther) [[likely]]
     return false;
+  if (!trusts(pending, error)) return false;
   switch (kind) {
     case ErrorKind::kMoved:
       ++counters_.moved;
@@ -47,7 +73,7 @@ bool Redirection::takes_error(PendingReply& pending, std::string_view error) {
 
 bool Redirection::follow(PendingReply& pending, std::string_view error, bool asking) {
   const auto redirect = cluster::parse_redirect(error);
-  if (!redirect || spent(pending)) return false;
+  if (!redirect || redirect->slot != pending.kind.slot || spent(pending)) return false;
   if (!asking) refresh_.refresh_topology();
   // No host: the one that said so, which is where the slot's requests go now.
   std::string host = redirect->address.host;
@@ -57,7 +83,8 @@ bool Redirection::follow(PendingReply& pending, std::string_view error, bool ask
     host = source->host();
   }
   if (!asking) router_.move_slot(redirect->slot, {host, redirect->address.port});
-  if (++pending.hops > limits::kMaxHops) return park(pending);
+  // Behind an earlier request of the same client that waits, in their order.
+  if (++pending.hops > limits::kMaxHops || parked_of_client_.contains(pending.salt)) return park(pending);
   pool::Node& target = pool_.node(host, redirect->address.port);
   pool::Lane& lane = router_.lane_of(target, pending.kind, pending.salt);
   if (!lane.accepts() || lane.full()) return park(pending);
@@ -70,8 +97,12 @@ bool Redirection::follow(PendingReply& pending, std::string_view error, bool ask
 }
 
 bool Redirection::park(PendingReply& pending) {
-  if (spent(pending) || pending.kind.fixed_node || parked_.size() >= limits::kMaxParked) return false;
+  if (spent(pending) || pending.kind.fixed_node) return false;
+  if (parked_.size() >= limits::kMaxParked || parked_bytes_ >= limits::kMaxParkedBytes) return false;
   ++counters_.parked;
+  ++parked_of_client_[pending.salt];
+  parked_bytes_ += pending.request.length;
+  pending.hops = 0;  // What has rested may be sent on again.
   parked_.push(pending);
   return true;
 }
@@ -85,20 +116,29 @@ bool Redirection::spent(const PendingReply& pending) const {
   return pool_.now_ms() - pending.started_ms >= static_cast<std::uint32_t>(config_.command_timeout.count());
 }
 
+void Redirection::unpark(const PendingReply& pending) {
+  parked_bytes_ -= pending.request.length;
+  const auto client = parked_of_client_.find(pending.salt);
+  if (--client->second == 0) parked_of_client_.erase(client);
+}
+
 void Redirection::retry() {
   pool::LaneLine waiting = std::exchange(parked_, pool::LaneLine());
   while (!waiting.empty()) {
     PendingReply& pending = waiting.pop();
     if (pending.sink == nullptr) {
+      unpark(pending);
       pending_.release(pending);
       continue;
     }
     if (spent(pending)) {
+      unpark(pending);
       expire(pending);
       continue;
     }
     pool::Lane* lane = router_.lane_for(pending.kind, pending.salt);
     if (lane != nullptr && lane->accepts() && !lane->full()) {
+      unpark(pending);
       lane->enqueue(pending, pending.request_bytes());
     } else {
       parked_.push(pending);
@@ -134,6 +174,9 @@ std::string Redirection::lost_error(pool::Loss loss, std::string_view reason) {
 std::string Redirection::as_seen_by_client(std::string_view error) const {
   const auto redirect = cluster::parse_redirect(error);
   if (!redirect) return std::string(error);
+  if (config_.auto_redirect) {
+    return "-ERR sluice: the command has not run: its slot is on the move and was not reached in time\r\n";
+  }
   const auto mapped = announce_.map.find(redirect->address);
   if (mapped == announce_.map.end()) return std::string(error);
   return std::string(error.substr(0, error.find(' '))) + ' ' + std::to_string(redirect->slot) + ' ' +

@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
+#include <unordered_map>
 
 #include "cluster/redirect.h"
 #include "pool/pending_reply.h"
@@ -56,8 +57,9 @@ class Redirection {
 
   /// The error a client gets for a lost request.
   [[nodiscard]] static std::string lost_error(pool::Loss loss, std::string_view reason);
-  /// An error that was not taken, as the client sees it: of MOVED and ASK (auto_redirect is off) the address is
-  /// rewritten by announce.map, any other is itself.
+  /// An error that was not taken, as the client sees it. Of MOVED and ASK with auto_redirect off the address is
+  /// rewritten by announce.map; with auto_redirect on time has run out, and no backend's address is for clients. Any
+  /// other is itself.
   [[nodiscard]] std::string as_seen_by_client(std::string_view error) const;
 
   /// Why the park waits, for the errors of those whose budget is spent.
@@ -67,6 +69,9 @@ class Redirection {
 
  private:
   [[nodiscard]] bool follow(pool::PendingReply& pending, std::string_view error, bool asking);
+  [[nodiscard]] bool trusts(const pool::PendingReply& pending, std::string_view error) const;
+  [[nodiscard]] bool knows(const cluster::Address& address) const;
+  void unpark(const pool::PendingReply& pending);
   [[nodiscard]] bool spent(const pool::PendingReply& pending) const;
   void expire(pool::PendingReply& pending);
 
@@ -77,6 +82,8 @@ class Redirection {
   pool::PendingReplies& pending_;
   RefreshRequester& refresh_;
   pool::LaneLine parked_;
+  std::size_t parked_bytes_ = 0;
+  std::unordered_map<std::uint32_t, std::uint32_t> parked_of_client_;  ///< by salt: how many are parked
   RedirectCounters counters_;
   std::string trouble_;
 };

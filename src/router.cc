@@ -87,6 +87,9 @@ bool Router::adopt(cluster::Topology topology) {
 }
 
 void Router::move_slot(cluster::Slot slot, const cluster::Address& primary) {
+  // A storm of MOVEDs says the same thing many times; a new map costs its whole size.
+  const cluster::SlotMap::ShardIndex known = map_->shard_of(slot);
+  if (known != cluster::SlotMap::kNoShard && topology().shards[known].primary.address == primary) return;
   map_ = std::make_unique<cluster::SlotMap>(map_->with_slot_moved(slot, primary));
   resolve();
 }

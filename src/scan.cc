@@ -26,10 +26,10 @@ std::string_view bulk_text(std::string_view bulk) {
   return bulk.substr(start, bulk.size() - start - 2);
 }
 
-/// The fingerprint of the node that serves a slot; 0 when none does.
+/// The fingerprint of the node that serves a slot; that of nobody when none does.
 std::uint8_t fingerprint_at(const cluster::SlotMap& map, cluster::Slot slot) {
   const auto index = map.shard_of(slot);
-  if (index == cluster::SlotMap::kNoShard) return 0;
+  if (index == cluster::SlotMap::kNoShard) return fingerprint_of("");
   const cluster::Address& address = map.topology().shards[index].primary.address;
   return fingerprint_of(pool::node_name(address.host, address.port));
 }
@@ -44,7 +44,7 @@ cluster::Slot first_slot(const cluster::SlotMap& map) {
 std::uint8_t fingerprint_of(std::string_view node_name) {
   std::uint32_t hash = 2166136261U;  // FNV-1a
   for (const char c : node_name) hash = (hash ^ static_cast<std::uint8_t>(c)) * 16777619U;
-  return static_cast<std::uint8_t>((hash ^ hash >> 16) & 63U);
+  return static_cast<std::uint8_t>(1 + (hash ^ hash >> 16) % 63U);
 }
 
 ScanCursor first_cursor(const cluster::SlotMap& map, std::uint64_t client_cursor) {
@@ -56,7 +56,9 @@ ScanCursor first_cursor(const cluster::SlotMap& map, std::uint64_t client_cursor
 }
 
 ScanCursor next_cursor(const cluster::SlotMap& map, const ScanCursor& asked, std::uint64_t node_cursor) {
-  if (node_cursor != 0) return {node_cursor, fingerprint_at(map, asked.anchor_slot), asked.anchor_slot};
+  const std::uint8_t fingerprint = fingerprint_at(map, asked.anchor_slot);
+  if (fingerprint != asked.fingerprint) return {0, fingerprint, asked.anchor_slot};
+  if (node_cursor != 0) return {node_cursor, fingerprint, asked.anchor_slot};
   for (const cluster::Shard& shard : map.topology().shards) {
     const cluster::Slot first = shard.ranges.front().first;
     if (first > asked.anchor_slot) return {0, fingerprint_at(map, first), first};

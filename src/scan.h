@@ -33,12 +33,13 @@ struct ScanCursor {
   }
 };
 
-/// Six bits of a node's identity.
+/// Six bits of a node's identity, never 0: a shard begun again is told from the end by them.
 [[nodiscard]] std::uint8_t fingerprint_of(std::string_view node_name);
 
 /// What a call with the client's cursor asks of the node that serves the anchor slot.
 [[nodiscard]] ScanCursor first_cursor(const cluster::SlotMap& map, std::uint64_t client_cursor);
-/// The client's cursor for the next call, when `asked` was answered with the node's own cursor `node_cursor`.
+/// The client's cursor for the next call, when `asked` was answered with the node's own cursor `node_cursor`. When the
+/// shard has changed hands meanwhile, nobody knows whose cursor that is: the shard is begun again.
 [[nodiscard]] ScanCursor next_cursor(const cluster::SlotMap& map, const ScanCursor& asked, std::uint64_t node_cursor);
 
 /// One SCAN call under way; destroys itself when it has answered. Survives its client.

@@ -34,6 +34,7 @@ void Session::close() {
       pending.sink = nullptr;
     }
   }
+  held_bytes_ = 0;
   stream_.close();
 }
 
@@ -84,7 +85,7 @@ bool Session::may_dispatch() {
   if (hold_ != Hold::kNone) return false;
   if (line_.size() >= worker_.config().limits.max_pipeline) {
     hold_ = Hold::kPipeline;
-  } else if (stream_.queue().bytes() > limits::kOutputPauseBytes) {
+  } else if (unsent() > limits::kOutputPauseBytes) {
     hold_ = Hold::kOutput;
   }
   return hold_ == Hold::kNone;
@@ -167,11 +168,25 @@ void Session::answer(std::string_view reply) {
 void Session::on_reply(PendingReply& pending, std::string_view reply) {
   if (reply[0] != '-') [[likely]]
     return complete(pending, reply);
-  if (worker_.redirection().takes_error(pending, reply)) {
+  if (!would_overtake(pending, reply) && worker_.redirection().takes_error(pending, reply)) {
     fenced = true;
     return;
   }
   complete(pending, worker_.redirection().as_seen_by_client(reply));
+}
+
+/// A node that could not serve a request for a moment may already have served a later one for the same slot: the first
+/// must not run after it. MOVED, ASK and TRYAGAIN need no such care: what follows meets the same, or has waited.
+bool Session::would_overtake(const PendingReply& pending, std::string_view error) const {
+  const cluster::ErrorKind kind = cluster::classify_error(error);
+  const bool momentary = kind == cluster::ErrorKind::kLoading || kind == cluster::ErrorKind::kClusterDown ||
+                         kind == cluster::ErrorKind::kReadOnly || kind == cluster::ErrorKind::kMasterDown;
+  if (!momentary) return false;
+  const PendingReply* later = pending.next;
+  for (int i = 0; later != nullptr && i < limits::kOrderSearch; ++i, later = later->next) {
+    if (later->kind.slot == pending.kind.slot) return true;
+  }
+  return later != nullptr;
 }
 
 void Session::on_lost(PendingReply& pending, pool::Loss loss, std::string_view reason) {
@@ -188,7 +203,8 @@ void Session::complete(PendingReply& pending, std::string_view reply) {
     pending.state = PendingReply::State::kReady;
     worker_.pending_replies().drop_request(pending);
     pending.reply.assign(reply);
-    return;
+    held_bytes_ += reply.size();
+    return check_output();
   }
   emit(pending, reply);
   release_ready();
@@ -206,6 +222,7 @@ void Session::release_ready() {
     worker_.pending_replies().release(done);
     PendingReply* first = line_.front();
     if (first == nullptr || first->state != PendingReply::State::kReady) break;
+    held_bytes_ -= first->reply.view().size();
     emit(*first, first->reply.view());
   } while (true);
   after_replies();
@@ -214,13 +231,17 @@ void Session::release_ready() {
 void Session::after_replies() {
   mark_dirty();
   if (line_.empty()) fenced = false;
-  if (stream_.queue().bytes() > worker_.config().limits.output_buffer) {
-    ++worker_.counters().clients_too_slow;
-    return worker_.close_later(*this);
-  }
+  check_output();
   const bool drained = (hold_ == Hold::kOwnReplies && line_.empty()) ||
                        (hold_ == Hold::kPipeline && line_.size() <= worker_.config().limits.max_pipeline / 2);
   if (drained) worker_.resume_later(*this);
+}
+
+void Session::check_output() {
+  if (unsent() <= worker_.config().limits.output_buffer || hold_ == Hold::kFinished) return;
+  ++worker_.counters().clients_too_slow;
+  hold_ = Hold::kFinished;
+  worker_.close_later(*this);
 }
 
 void Session::mark_dirty() {
@@ -243,12 +264,13 @@ void Session::flush() {
 // ----------------------------------------------------------------------------------------------------
 
 void Session::on_sent() {
+  active_ms_ = worker_.now_ms();
   if (stream_.queue().bytes() > 0) {
     mark_dirty();
   } else {
     stream_.queue().trim(worker_.client_room().chunks);
   }
-  if (hold_ == Hold::kOutput && stream_.queue().bytes() <= limits::kOutputPauseBytes / 2) worker_.resume_later(*this);
+  if (hold_ == Hold::kOutput && unsent() <= limits::kOutputPauseBytes / 2) worker_.resume_later(*this);
 }
 
 void Session::on_ended(int error) {

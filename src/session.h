@@ -66,14 +66,16 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   /// session.
   void resume();
 
+  /// Bytes of replies not sent yet, in the queue or held back until their turn.
+  [[nodiscard]] std::size_t unsent() const { return stream_.queue().bytes() + held_bytes_; }
   /// Requests whose reply has not gone out.
   [[nodiscard]] std::size_t outstanding() const { return line_.size(); }
   /// Where requests went when the oldest outstanding one was routed; see Dispatch.
   std::uint32_t route_version = 0;
   /// A request of the line was redirected or parked: later ones must not overtake it.
   bool fenced = false;
-  /// A request with several keys of one slot may have to wait until the slot has moved (TRYAGAIN), and is then sent again.
-  /// Until it is answered, no later request for that slot may go out: it would overtake. kNoSlot: for any slot.
+  /// A request with several keys of one slot may have to wait until the slot has moved (TRYAGAIN), and is then sent
+  /// again. Until it is answered, no later request for that slot may go out: it would overtake. kNoSlot: for any slot.
   [[nodiscard]] bool fences(std::uint16_t slot) const {
     constexpr std::uint16_t kAny = pool::RequestKind::kNoSlot;
     return several_keys_ > 0 && (slot == kAny || several_keys_slot_ == kAny || slot == several_keys_slot_);
@@ -126,6 +128,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void refuse(std::string_view error);
   void emit(const pool::PendingReply& pending, std::string_view reply);
   void release_ready();
+  void check_output();
+  [[nodiscard]] bool would_overtake(const pool::PendingReply& pending, std::string_view error) const;
   void after_replies();
   void mark_dirty();
 
@@ -139,6 +143,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint32_t input_used_ = 0;   ///< of these, dispatched
   pool::OwnerLine line_;
   std::uint32_t writes_ = 0;
+  std::size_t held_bytes_ = 0;      ///< of replies that wait for earlier ones
   std::uint32_t several_keys_ = 0;  ///< requests in the line with several keys of one slot
   std::uint16_t several_keys_slot_ = pool::RequestKind::kNoSlot;  ///< theirs
   std::uint32_t opened_ms_ = 0;

@@ -22,7 +22,7 @@ pool::Settings pool_settings(const Config& config) {
   pool::Settings settings;
   settings.username = config.backend.username;
   settings.password = config.backend.password.reveal();
-  settings.connect_timeout = config.backend.connect_timeout;
+  settings.connect_timeout = std::min(config.backend.connect_timeout, config.backend.command_timeout);
   settings.command_timeout_ms = milliseconds(config.backend.command_timeout);
   settings.idle_timeout_ms = milliseconds(config.pool.idle_timeout);
   settings.ping_interval_ms = std::min(settings.ping_interval_ms, std::max(settings.command_timeout_ms / 2, 500U));
@@ -32,9 +32,10 @@ pool::Settings pool_settings(const Config& config) {
 }
 
 resp::RequestLimits limits_of(const Config& config) {
-  resp::RequestLimits limits;
-  limits.max_request_bytes = config.limits.max_request;
-  return limits;
+  resp::RequestLimits bounds;
+  bounds.max_request_bytes = config.limits.max_request;
+  bounds.max_arguments = limits::kMaxArguments;
+  return bounds;
 }
 
 }  // namespace
@@ -150,8 +151,9 @@ void Worker::on_timer() {
 
 void Worker::tick() {
   refresh_.tick(now_ms());
-  redirection_.retry();
   pool_.tick(now_ms());
+  redirection_.retry();
+  learning_.tick();
   if (now_ms() - checked_ms_ >= 1000 || stopping_) check_sessions();
   if (stopping_ && session_count_ == 0) pool_.retire();
 }
@@ -163,7 +165,7 @@ void Worker::check_sessions() {
   const auto patience = static_cast<std::uint32_t>(config_.backend.command_timeout.count());
   for (Session* session = sessions_; session != nullptr; session = session->next) {
     const std::uint32_t quiet = now_ms() - session->active_ms();
-    const bool idle = timeout != 0 && quiet > timeout && session->outstanding() == 0;
+    const bool idle = timeout != 0 && quiet > timeout && session->outstanding() == 0 && session->unsent() == 0;
     const bool stuck = session->held() == Hold::kFinished && quiet > 2 * patience;
     const bool overdue = stopping_ && now_ms() - stop_ms_ > limits::kDrainMs;
     if (idle) ++counters_.clients_timed_out;
@@ -224,6 +226,11 @@ void Worker::on_node_lost(pool::Node& node, std::string_view reason) {
   spdlog::warn("worker {}: connection to {} lost: {}", index_, node.name(), reason);
   redirection_.set_trouble(node.name() + ": " + std::string(reason));
   refresh_.refresh_topology();
+}
+
+void Worker::on_room() {
+  redirection_.retry();
+  resume_held(Hold::kRoom);
 }
 
 void Worker::on_topology_changed() {

@@ -118,7 +118,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void on_timer() override;
   void on_node_ready(pool::Node& node) override;
   void on_node_lost(pool::Node& node, std::string_view reason) override;
-  void on_room() override { resume_held(Hold::kRoom); }
+  void on_room() override;
   void on_topology_changed() override;
   void on_command_learned() override { resume_held(Hold::kLearning); }
 

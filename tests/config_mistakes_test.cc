@@ -60,7 +60,7 @@ TEST(Mistakes, WrongTypes) {
       {"workers: 99999999999999999999999", "workers: \"99999999999999999999999\" is out of range, 0 to 1024"},
       {"max_clients: 0", "max_clients: \"0\" is out of range, 1 to 1000000"},
       {"limits: {max_request: 64xb}", "limits.max_request: \"64xb\" is not a size such as 1000, 64kb, 512mb or 1gb"},
-      {"limits: {max_request: 1023}", "limits.max_request: \"1023\" is out of range, 1kb to 4gb"},
+      {"limits: {max_request: 1023}", "limits.max_request: \"1023\" is out of range, 1kb to 1gb"},
       {"limits: {output_buffer: 65gb}", "limits.output_buffer: \"65gb\" is out of range, 64kb to 64gb"},
       {"pool: {session_timeout: 169h}", "pool.session_timeout: \"169h\" is out of range, 0 to 168h"},
       {"pool: {mode: \"x\\ny\"}", "pool.mode: \"x?y\" is not one of shared, affinity, dedicated"},

@@ -26,11 +26,17 @@ Chunk* ChunkPool::take(std::size_t bytes) {
     chunk->next = nullptr;
     chunk->size = 0;
   } else {
-    const std::size_t capacity = std::max<std::size_t>(bytes, chunk_bytes_);
-    assert(capacity <= std::numeric_limits<std::uint32_t>::max());
-    chunk = new (::operator new(sizeof(Chunk) + capacity)) Chunk;
-    chunk->capacity = static_cast<std::uint32_t>(capacity);
+    return take_exact(std::max<std::size_t>(bytes, chunk_bytes_));
   }
+  chunk->references = 1;
+  bytes_in_use_ += chunk->capacity;
+  return chunk;
+}
+
+Chunk* ChunkPool::take_exact(std::size_t bytes) {
+  assert(bytes <= std::numeric_limits<std::uint32_t>::max());
+  auto* chunk = new (::operator new(sizeof(Chunk) + bytes)) Chunk;
+  chunk->capacity = static_cast<std::uint32_t>(bytes);
   chunk->references = 1;
   bytes_in_use_ += chunk->capacity;
   return chunk;

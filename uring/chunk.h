@@ -40,6 +40,8 @@ class ChunkPool {
 
   /// A chunk with one reference and room for at least `bytes`.
   [[nodiscard]] Chunk* take(std::size_t bytes);
+  /// A chunk of exactly that capacity, not for reuse.
+  [[nodiscard]] Chunk* take_exact(std::size_t bytes);
   void release(Chunk* chunk) {
     assert(chunk->references > 0);
     if (--chunk->references == 0) recycle(chunk);

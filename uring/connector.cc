@@ -58,7 +58,12 @@ void Connector::connect(const SocketAddress& address, std::chrono::milliseconds 
   address_ = address;
   expired_ = false;
   fd_ = ::socket(address_.family(), SOCK_STREAM | SOCK_CLOEXEC, 0);
-  if (fd_ < 0) return handler_.on_connect_failed(errno);
+  if (fd_ < 0) {
+    // Told in a later turn like any other outcome: the caller is not prepared for it now.
+    no_socket_ = errno;
+    ring_.start(connect_, [](io_uring_sqe* sqe) { io_uring_prep_nop(sqe); });
+    return;
+  }
   if (address_.family() != AF_UNIX) {
     const int on = 1;
     ::setsockopt(fd_, IPPROTO_TCP, TCP_NODELAY, &on, sizeof(on));
@@ -80,7 +85,7 @@ void Connector::cancel() {
 }
 
 void Connector::on_connect(Completion completion) {
-  result_ = completion.result;
+  result_ = fd_ < 0 ? -no_socket_ : completion.result;
   finish();
 }
 
@@ -93,7 +98,7 @@ void Connector::finish() {
   if (in_flight()) return;
   const int fd = std::exchange(fd_, -1);
   if (result_ == 0) return handler_.on_connected(fd);
-  ::close(fd);
+  if (fd >= 0) ::close(fd);
   handler_.on_connect_failed(expired_ && result_ == -ECANCELED ? ETIMEDOUT : -result_);
 }
 

@@ -44,8 +44,7 @@ class Connector {
   Connector(const Connector&) = delete;
   Connector& operator=(const Connector&) = delete;
 
-  /// One at a time. The handler always hears exactly one of the two, in a later turn (or at once when no socket can be
-  /// made).
+  /// One at a time. The handler always hears exactly one of the two, in a later turn.
   void connect(const SocketAddress& address, std::chrono::milliseconds timeout);
   /// The handler hears ECANCELED (or that the connection was made after all).
   void cancel();
@@ -64,6 +63,7 @@ class Connector {
   __kernel_timespec limit_{};
   int fd_ = -1;
   int result_ = 0;
+  int no_socket_ = 0;  // errno of socket()
   bool expired_ = false;
 };
 

@@ -80,7 +80,8 @@ std::error_code Ring::wait(unsigned wanted, std::chrono::nanoseconds patience, b
     io_uring_cqe* first = nullptr;
     result = io_uring_submit_and_wait_timeout(&ring_, &first, count, &limit, nullptr);
   }
-  messages_used_ = 0;
+  // What the kernel did not take goes with the next call, its message still in use.
+  if (io_uring_sq_ready(&ring_) == 0) messages_used_ = 0;
   submitted_ = std::exchange(sends_, 0);
   if (result < 0 && result != -ETIME && result != -EINTR && result != -EAGAIN && result != -EBUSY) {
     return {-result, std::system_category()};
