@@ -21,9 +21,9 @@ class SlotMap {
   [[nodiscard]] ShardIndex shard_of(Slot slot) const { return shard_of_[slot]; }
   [[nodiscard]] const Topology& topology() const { return topology_; }
 
-  /// The same map with one slot served by `primary` (a MOVED). The node keeps its shard when it is the primary of one; when
-  /// it is a known replica it becomes the primary of that shard for this slot only (a new shard is made); an unknown node
-  /// makes a new shard.
+  /// The same map with one slot served by `primary` (a MOVED). The node keeps its shard when it is the primary of one;
+  /// when it is a known replica it becomes the primary of that shard for this slot only (a new shard is made); an
+  /// unknown node makes a new shard.
   [[nodiscard]] SlotMap with_slot_moved(Slot slot, const Address& primary) const;
 
  private:

@@ -58,9 +58,9 @@ struct Topology {
 /// Reads a CLUSTER SLOTS or CLUSTER SHARDS reply (RESP2 or RESP3 shape; told apart by their structure). `asked` is the
 /// node that answered: its host stands in where the reply leaves a node's endpoint empty or null, and where it is "?"
 /// and the reply tells no "ip" beside it.
-/// With SHARDS, nodes give "tls-port" when `tls` and "port" otherwise, or the other one when they tell only that. A node
-/// whose preferred endpoint is a host name keeps it. A node without a usable address is left out.
-/// nullopt when the reply is an error or not of that form.
+/// With SHARDS, nodes give "tls-port" when `tls` and "port" otherwise, or the other one when they tell only that. A
+/// node whose preferred endpoint is a host name keeps it. A node without a usable address is left out. nullopt when the
+/// reply is an error or not of that form.
 [[nodiscard]] std::optional<Topology> read_topology(const resp::Value& reply, const Address& asked, bool tls);
 
 /// One topology out of what several nodes said: for each slot the primary named by most of them; a tie goes to the

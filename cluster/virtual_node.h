@@ -1,5 +1,5 @@
-// The whole cluster as one node that owns all slots: what CLUSTER SLOTS, SHARDS, NODES, INFO, MYID ... tell a client, so that
-// cluster-aware clients talk to the proxy alone and never learn a backend's address.
+// The whole cluster as one node that owns all slots: what CLUSTER SLOTS, SHARDS, NODES, INFO, MYID ... tell a client,
+// so that cluster-aware clients talk to the proxy alone and never learn a backend's address.
 #pragma once
 
 #include <span>
@@ -12,8 +12,8 @@
 
 namespace cluster {
 
-/// What the proxy says it is. `proxies` are further addresses (siblings) listed as replicas-of-nothing: additional nodes in
-/// SLOTS/SHARDS/NODES that clients may also use; the first entry is this proxy.
+/// What the proxy says it is. `proxies` are further addresses (siblings) listed as replicas-of-nothing: additional
+/// nodes in SLOTS/SHARDS/NODES that clients may also use; the first entry is this proxy.
 struct VirtualNode {
   std::vector<Address> addresses;  ///< never empty
   /// 40 hex digits, derived from an address: stable over restarts, equal in every sibling.

@@ -24,8 +24,8 @@ inline constexpr std::size_t kMinBulkBytes = 6;
 [[nodiscard]] LengthLine read_long_length(std::string_view bytes);
 
 /// The header line at `line` when its number has one to three digits, else none. Reads kMinBulkBytes bytes.
-/// Branches, on purpose: where the next header stands depends on this one's number, so the processor has to guess to get
-/// ahead. The same without branches, all digits at once in a word, took 1.7 times as long (bench/resp_bench.cc).
+/// Branches, on purpose: where the next header stands depends on this one's number, so the processor has to guess to
+/// get ahead. The same without branches, all digits at once in a word, took 1.7 times as long (bench/resp_bench.cc).
 [[nodiscard]] inline LengthLine read_short_length(const char* line) {
   const auto digit = [line](int at) { return static_cast<std::uint32_t>(static_cast<unsigned char>(line[at])) - '0'; };
   std::uint32_t value = digit(1);

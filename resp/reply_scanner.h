@@ -45,15 +45,15 @@ class ReplyScanner {
  private:
   /// What the next byte belongs to.
   enum class State : std::uint8_t {
-    kValue,        ///< the mark of a value, of a streamed string's chunk, or of a streamed aggregate's end
-    kLine,         ///< the rest of a line whose text does not matter
-    kEmptyLine,    ///< the CR of a line without text
-    kLineFeed,     ///< the LF of either
-    kLength,       ///< the rest of a header line
-    kLengthFeed,   ///< its LF
-    kBody,         ///< bytes of a blob
-    kBodyReturn,   ///< the CR behind it
-    kBodyFeed,     ///< and the LF
+    kValue,       ///< the mark of a value, of a streamed string's chunk, or of a streamed aggregate's end
+    kLine,        ///< the rest of a line whose text does not matter
+    kEmptyLine,   ///< the CR of a line without text
+    kLineFeed,    ///< the LF of either
+    kLength,      ///< the rest of a header line
+    kLengthFeed,  ///< its LF
+    kBody,        ///< bytes of a blob
+    kBodyReturn,  ///< the CR behind it
+    kBodyFeed,    ///< and the LF
     kFailed,
   };
 
@@ -74,7 +74,8 @@ class ReplyScanner {
   [[nodiscard]] std::uint16_t level_bit() const { return static_cast<std::uint16_t>(1U << depth_); }
 
   // values_left_ counts the values still to come up to the next boundary, the one being read included: the end of the
-  // reply, or within a streamed aggregate the end of its current element. The counts of the levels around lie in outer_.
+  // reply, or within a streamed aggregate the end of its current element. The counts of the levels around lie in
+  // outer_.
   std::uint64_t values_left_ = 0;
   std::uint64_t length_ = 0;  ///< of the header being read; then what is left of the blob
   std::array<std::uint64_t, kMaxStreamedDepth> outer_{};

@@ -20,26 +20,26 @@ namespace resp {
 /// One request, as views into the bytes given to RequestParser::parse (or into `unquoted`). Valid while those bytes
 /// stay in place and until the next parse into the same object. Meant to be one per worker, used again and again.
 struct Request {
-  std::string_view bytes;                    ///< the request as received, terminator included
-  std::vector<std::string_view> arguments;   ///< the command's name first; empty for an empty line or "*0"
-  bool is_inline = false;                    ///< `bytes` is not a RESP array: send the arguments, not the bytes
-  std::string unquoted;                      ///< backing store of inline arguments (quotes and escapes resolved)
+  std::string_view bytes;                   ///< the request as received, terminator included
+  std::vector<std::string_view> arguments;  ///< the command's name first; empty for an empty line or "*0"
+  bool is_inline = false;                   ///< `bytes` is not a RESP array: send the arguments, not the bytes
+  std::string unquoted;                     ///< backing store of inline arguments (quotes and escapes resolved)
 };
 
 /// Bounds of one request, in bytes and counts. Beyond them the parser answers with Redis's error.
 struct RequestLimits {
-  std::uint64_t max_bulk_bytes = 512ULL << 20;   ///< one argument (Redis: proto-max-bulk-len)
-  std::uint64_t max_arguments = 0x7fffffff;      ///< one array (Redis: INT_MAX)
-  std::uint64_t max_request_bytes = 512ULL << 20;///< the whole request
-  std::uint32_t max_inline_bytes = 64U << 10;    ///< one inline line or one header line (Redis: PROTO_INLINE_MAX_SIZE);
-                                                 ///< at least 32
-  bool unauthenticated = false;                  ///< the first two are those of a client that has yet to AUTH, and the
-                                                 ///< errors say so
+  std::uint64_t max_bulk_bytes = 512ULL << 20;     ///< one argument (Redis: proto-max-bulk-len)
+  std::uint64_t max_arguments = 0x7fffffff;        ///< one array (Redis: INT_MAX)
+  std::uint64_t max_request_bytes = 512ULL << 20;  ///< the whole request
+  std::uint32_t max_inline_bytes = 64U << 10;  ///< one inline line or one header line (Redis: PROTO_INLINE_MAX_SIZE);
+                                               ///< at least 32
+  bool unauthenticated = false;                ///< the first two are those of a client that has yet to AUTH, and the
+                                               ///< errors say so
 };
 
 /// What Redis takes from a client that has to authenticate first.
-inline constexpr RequestLimits kUnauthenticatedLimits{.max_bulk_bytes = 16384, .max_arguments = 10,
-                                                      .unauthenticated = true};
+inline constexpr RequestLimits kUnauthenticatedLimits{
+    .max_bulk_bytes = 16384, .max_arguments = 10, .unauthenticated = true};
 
 /// A bulk string whose header has arrived, but not all of its body.
 struct OpenBulk {
@@ -70,9 +70,9 @@ class RequestParser {
   /// parse can make progress; 0 when unknown. Lets the caller grow its buffer once instead of by doubling.
   [[nodiscard]] std::uint64_t bytes_wanted() const;
 
-  /// After kIncomplete: the argument that is arriving, when it is its body that is waited for; the whole arguments before
-  /// it go to `out.arguments`. `input` is that of the parse. So a large value is known by its header, and routed, while
-  /// it is on its way. O(arguments). Not after forwarded().
+  /// After kIncomplete: the argument that is arriving, when it is its body that is waited for; the whole arguments
+  /// before it go to `out.arguments`. `input` is that of the parse. So a large value is known by its header, and
+  /// routed, while it is on its way. O(arguments). Not after forwarded().
   [[nodiscard]] std::optional<OpenBulk> open_bulk(std::string_view input, Request& out) const;
 
   /// After kIncomplete: the first `bytes` bytes of the request have gone on without us, or will (a splice), and are not
@@ -83,11 +83,30 @@ class RequestParser {
 
  private:
   /// What of the request is being waited for, at position_.
-  enum class Phase : std::uint8_t { kIdle, kInline, kArrayHeader, kBulkHeader, kBulkBody, kEmptyArray, kWholeArray,
-                                    kWholeInline, kFailed };
+  enum class Phase : std::uint8_t {
+    kIdle,
+    kInline,
+    kArrayHeader,
+    kBulkHeader,
+    kBulkBody,
+    kEmptyArray,
+    kWholeArray,
+    kWholeInline,
+    kFailed
+  };
   enum class Failure : std::uint8_t {
-    kNone, kBigInline, kUnbalancedQuotes, kBigArrayHeader, kInvalidArray, kBigBulkHeader, kInvalidBulk,
-    kUnexpectedCharacter, kNoLineEnd, kBigRequest, kUnauthenticatedArray, kUnauthenticatedBulk,
+    kNone,
+    kBigInline,
+    kUnbalancedQuotes,
+    kBigArrayHeader,
+    kInvalidArray,
+    kBigBulkHeader,
+    kInvalidBulk,
+    kUnexpectedCharacter,
+    kNoLineEnd,
+    kBigRequest,
+    kUnauthenticatedArray,
+    kUnauthenticatedBulk,
   };
 
   void start(Phase phase);

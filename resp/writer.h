@@ -18,18 +18,18 @@ class Writer {
  public:
   Writer(std::string& out, Protocol protocol) : out_(out), protocol_(protocol) {}
 
-  void simple(std::string_view text);          ///< "+text"; text has no CR or LF
-  void error(std::string_view text);           ///< "-text"; CR and LF in it become spaces
+  void simple(std::string_view text);  ///< "+text"; text has no CR or LF
+  void error(std::string_view text);   ///< "-text"; CR and LF in it become spaces
   void integer(std::int64_t value);
   void bulk(std::string_view bytes);
-  void verbatim(std::string_view text);        ///< "=..txt:text" or a bulk
+  void verbatim(std::string_view text);  ///< "=..txt:text" or a bulk
   void boolean(bool value);
   void real(double value);
-  void null();                                 ///< "_" or "$-1"
-  void null_array();                           ///< "_" or "*-1"
-  void array(std::size_t count);               ///< `count` values follow
+  void null();                    ///< "_" or "$-1"
+  void null_array();              ///< "_" or "*-1"
+  void array(std::size_t count);  ///< `count` values follow
   void set(std::size_t count);
-  void map(std::size_t pairs);                 ///< `pairs` keys and values follow in turn
+  void map(std::size_t pairs);  ///< `pairs` keys and values follow in turn
   void push(std::size_t count);
   void raw(std::string_view encoded) { out_.append(encoded); }
 

@@ -46,7 +46,7 @@ class Dispatch {
   Worker& worker_;
   LocalCommands local_;
   std::unordered_map<const resp::Command*, Special> specials_;
-  std::vector<std::size_t> keys_;  // scratch of a request with several keys
+  std::vector<std::size_t> keys_;                                       // scratch of a request with several keys
   std::vector<std::pair<std::uint16_t, std::uint32_t>> slots_of_keys_;  // scratch of a split
   std::string encoded_;                                                 // scratch of an inline request
 };

@@ -72,7 +72,7 @@ class TopologyRefresh final : pool::ReplySink, public RefreshRequester {
   std::size_t good_answers_ = 0;
   std::uint8_t round_tag_ = 0;  ///< told apart from late replies of earlier rounds
   bool wanted_ = true;
-  bool incomplete_ = false;       ///< some slots have no node
+  bool incomplete_ = false;  ///< some slots have no node
   std::uint32_t started_ms_ = 0;
   std::uint32_t next_ms_ = 0;  ///< by interval
   std::uint64_t rounds_ = 0;
