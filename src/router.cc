@@ -87,6 +87,9 @@ bool Router::adopt(cluster::Topology topology) {
 }
 
 void Router::move_slot(cluster::Slot slot, const cluster::Address& primary) {
+  // All that was under way to a slot when it moved is told so; the first says all.
+  const cluster::SlotMap::ShardIndex index = map_->shard_of(slot);
+  if (index != cluster::SlotMap::kNoShard && map_->topology().shards[index].primary.address == primary) return;
   // A storm of MOVEDs says the same thing many times; a new map costs its whole size.
   const cluster::SlotMap::ShardIndex known = map_->shard_of(slot);
   if (known != cluster::SlotMap::kNoShard && topology().shards[known].primary.address == primary) return;
@@ -112,6 +115,8 @@ void Router::resolve() {
     for (const cluster::Node& replica : shard.replicas) nodes.replicas.push_back(resolved(replica, true));
     nodes.all.insert(nodes.all.end(), nodes.replicas.begin(), nodes.replicas.end());
   }
+  // A node that has just been promoted may still stand among the replicas of another shard.
+  for (const ShardNodes& shard : shards_) shard.primary->set_replica(false);
 }
 
 }  // namespace sluice
