@@ -1,15 +1,12 @@
 // The promises of a session, held against scripted nodes that answer late, move slots and break connections: every
 // request gets one reply, its own, in its place, and a client reads what it wrote. Clients write keys of their own, so
 // each knows what every reply may say.
-#include <arpa/inet.h>
 #include <gtest/gtest.h>
-#include <netinet/in.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdio>
 #include <deque>
 #include <map>
 #include <memory>
@@ -19,14 +16,14 @@
 #include <stdexcept>
 #include <string>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include "resp/writer.h"
-#include "src/log.h"
-#include "src/server.h"
+#include "src/config.h"
 #include "tests/support/blocking_client.h"
 #include "tests/support/fake_cluster.h"
-#include "uring/features.h"
+#include "tests/support/proxy.h"
 
 namespace sluice {
 namespace {
@@ -34,53 +31,6 @@ namespace {
 using std::chrono::steady_clock;
 using tests::BlockingClient;
 using tests::FakeCluster;
-
-/// The proxy in front of a scripted cluster.
-class Proxy {
- public:
-  explicit Proxy(const FakeCluster& cluster) {
-    Config config;
-    config.workers = 2;
-    config.backend.nodes = {{"127.0.0.1", cluster.port(0)}};
-    config.backend.command_timeout = std::chrono::seconds(3);
-    config.log.level = LogLevel::kOff;
-    set_up_log(config.log);
-    // Between looking for a free port and listening on it somebody else may take it.
-    std::string problem;
-    for (int attempt = 0; attempt < 5; ++attempt) {
-      port_ = free_port();
-      config.listen = {{.address = {.host = "127.0.0.1", .port = port_, .path = {}}}};
-      server_ = std::make_unique<Server>(config, uring::probe_features().features);
-      problem = server_->start();
-      if (problem.empty()) return;
-    }
-    throw std::runtime_error(problem);
-  }
-  ~Proxy() { server_->stop(); }
-
-  [[nodiscard]] BlockingClient connect() const {
-    BlockingClient client;
-    client.connect("127.0.0.1", port_);
-    return client;
-  }
-
- private:
-  static std::uint16_t free_port() {
-    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
-    sockaddr_in address{};
-    address.sin_family = AF_INET;
-    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-    socklen_t size = sizeof address;
-    const bool bound = ::bind(probe, reinterpret_cast<const sockaddr*>(&address), size) == 0 &&
-                       ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) == 0;
-    ::close(probe);
-    if (!bound) throw std::runtime_error("no free port");
-    return ntohs(address.sin_port);
-  }
-
-  std::unique_ptr<Server> server_;
-  std::uint16_t port_ = 0;
-};
 
 constexpr std::size_t kTags = 8;
 
@@ -100,8 +50,8 @@ using Possible = std::set<std::optional<std::string>>;
 /// A client that pipelines random commands and judges every reply.
 class Judge {
  public:
-  Judge(const Proxy& proxy, std::size_t id, std::uint32_t seed, bool errors_allowed)
-      : name_("c" + std::to_string(id)), random_(seed), errors_allowed_(errors_allowed), client_(proxy.connect()) {
+  Judge(BlockingClient client, std::size_t id, std::uint32_t seed, bool errors_allowed)
+      : name_("c" + std::to_string(id)), random_(seed), errors_allowed_(errors_allowed), client_(std::move(client)) {
     const bool resp3 = id % 2 == 1;
     if (client_.command({"HELLO", resp3 ? "3" : "2"}).is_error()) throw std::runtime_error("HELLO was refused");
   }
@@ -110,7 +60,6 @@ class Judge {
   void run(steady_clock::time_point deadline) {
     while (steady_clock::now() < deadline && verdict_.empty()) {
       if (issued_.size() < kMostOutstanding && random_() % 4 == 0) send_burst();
-      if (issued_.empty() && random_() % 4 == 0) send(keys_of_one_slot());
       if (!issued_.empty()) judge_next();
     }
     while (!issued_.empty() && verdict_.empty()) judge_next();
@@ -132,22 +81,17 @@ class Judge {
   std::string any_key() { return key(random_() % kTags, random_() % 3); }
   std::string new_value() { return name_ + "-" + std::to_string(++values_) + std::string(random_() % 64, '.'); }
 
-  /// Two to four keys of different slots.
+  /// Two to four different keys: of one slot, of as many slots, or any. Those of one slot meet TRYAGAIN while it moves.
   Words several_keys() {
-    std::vector<std::size_t> numbers(kTags);
-    for (std::size_t i = 0; i < kTags; ++i) numbers[i] = i;
-    std::shuffle(numbers.begin(), numbers.end(), random_);
-    Words keys;
-    for (std::size_t i = 0; i < 2 + random_() % 3; ++i) keys.push_back(key(numbers[i], random_() % 3));
-    return keys;
-  }
-
-  /// A request that a slot on its way may answer with TRYAGAIN. Sent with nothing else outstanding: what had been
-  /// pipelined behind it would run before it is tried again.
-  Words keys_of_one_slot() {
+    std::vector<std::string> keys;
     const std::size_t of_tag = random_() % kTags;
-    if (random_() % 2 == 0) return {"MGET", key(of_tag, 0), key(of_tag, 1), key(of_tag, 2)};
-    return {"MSET", key(of_tag, 1), new_value(), key(of_tag, 0), new_value()};
+    const std::size_t spread = random_() % 3;
+    for (std::size_t i = 0, count = 2 + random_() % 3; i < count; ++i) {
+      if (spread == 0) keys.push_back(key(of_tag, i));
+      if (spread == 1) keys.push_back(key((of_tag + i) % kTags, random_() % 3));
+      if (spread == 2) keys.push_back(key((of_tag + random_() % 2) % kTags, i));
+    }
+    return keys;
   }
 
   Words random_command() {
@@ -190,15 +134,6 @@ class Judge {
     const std::size_t middle = random_() % bytes.size();
     client_.send(std::string_view(bytes).substr(0, middle));
     client_.send(std::string_view(bytes).substr(middle));
-  }
-
-  /// One request, and waits for its reply.
-  void send(Words words) {
-    std::string bytes;
-    resp::write_request(bytes, std::vector<std::string_view>(words.begin(), words.end()));
-    issued_.push_back(std::move(words));
-    client_.send(bytes);
-    judge_next();
   }
 
   void judge_next() {
@@ -307,28 +242,37 @@ void run_trial(Trial trial) {
   constexpr std::size_t kClients = 6;
   trial.cluster.seed = seed;
   FakeCluster cluster(trial.cluster);
-  const Proxy proxy(cluster);
+  Config config;
+  config.workers = 2;
+  config.backend.nodes = {{"127.0.0.1", cluster.port(0)}};
+  config.backend.command_timeout = std::chrono::seconds(3);
+  const tests::Proxy proxy(config);
   const bool errors_allowed = trial.cluster.requests_per_cut > 0;
 
   const auto deadline = steady_clock::now() + std::chrono::seconds(3);
   std::vector<std::unique_ptr<Judge>> judges;
   std::vector<std::string> faults(kClients);
   std::vector<std::thread> threads;
+  std::atomic<std::size_t> running = kClients;
   for (std::size_t i = 0; i < kClients; ++i) {
-    Judge& judge =
-        *judges.emplace_back(std::make_unique<Judge>(proxy, i, seed + static_cast<std::uint32_t>(i), errors_allowed));
-    threads.emplace_back([&judge, &fault = faults[i], deadline] {
+    const auto own_seed = seed + static_cast<std::uint32_t>(i);
+    judges.push_back(std::make_unique<Judge>(proxy.connect(), i, own_seed, errors_allowed));
+  }
+  for (std::size_t i = 0; i < kClients; ++i) {
+    threads.emplace_back([&judge = *judges[i], &fault = faults[i], &running, deadline] {
       try {
         judge.run(deadline);
       } catch (const std::exception& error) {
         fault = error.what();
       }
+      --running;
     });
   }
+  // Slots move on until the last reply has come: a request may wait for the end of a move.
   const std::vector<cluster::Slot> slots = slots_of_tags();
   std::minstd_rand random(seed);
-  while (trial.reshard && steady_clock::now() < deadline) {
-    cluster.keyspace().reshard(slots, random);
+  while (running > 0) {
+    if (trial.reshard) cluster.keyspace().reshard(slots, random);
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 1000));
   }
   for (std::thread& thread : threads) thread.join();
@@ -345,7 +289,7 @@ void run_trial(Trial trial) {
               cluster.keyspace().moves(), cluster.keyspace().refusals(), cluster.cuts());
   EXPECT_GT(judged, 500U);
   EXPECT_GE(cluster.keyspace().refusals(), trial.reshard ? 50U : 0U);
-  EXPECT_GE(cluster.cuts(), errors_allowed ? 5U : 0U);
+  EXPECT_GE(cluster.cuts(), errors_allowed ? 2U : 0U);
 }
 
 TEST(SessionOrder, NodesAnswerLate) {
@@ -357,11 +301,11 @@ TEST(SessionOrder, SlotsMove) {
 }
 
 TEST(SessionOrder, ConnectionsBreak) {
-  run_trial({.cluster = {.requests_per_cut = 300}});
+  run_trial({.cluster = {.requests_per_cut = 200}});
 }
 
 TEST(SessionOrder, SlotsMoveAndConnectionsBreak) {
-  run_trial({.cluster = {.requests_per_cut = 300}, .reshard = true});
+  run_trial({.cluster = {.requests_per_cut = 200}, .reshard = true});
 }
 
 }  // namespace

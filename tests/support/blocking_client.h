@@ -113,7 +113,11 @@ class BlockingClient {
 
   void receive() {
     std::array<char, 16384> chunk;
-    const ssize_t length = ::recv(socket_, chunk.data(), chunk.size(), 0);
+    ssize_t length = -1;
+    // A ring that this thread had leaves work to be done in its name.
+    do {
+      length = ::recv(socket_, chunk.data(), chunk.size(), 0);
+    } while (length < 0 && errno == EINTR);
     require(length >= 0, "recv");
     if (length == 0) throw std::runtime_error("the connection was closed");
     received_.append(chunk.data(), static_cast<std::size_t>(length));

@@ -3,6 +3,7 @@
 // for keys that are apart. Source: Redis Cluster specification, "Cluster live reconfiguration". Thread: any.
 #pragma once
 
+#include <chrono>
 #include <cstdint>
 #include <map>
 #include <mutex>
@@ -57,10 +58,12 @@ class FakeKeyspace {
     const cluster::Slot slot = slots[random() % slots.size()];
     const auto moving = moving_to_.find(slot);
     if (moving == moving_to_.end()) {
+      if (std::chrono::steady_clock::now() - moved_[slot] < kRest) return;
       moving_to_[slot] = (owner_[slot] + 1 + random() % (ports_.size() - 1)) % ports_.size();
     } else if (!move_one_key(slot, owner_[slot], moving->second)) {
       owner_[slot] = moving->second;
       moving_to_.erase(moving);
+      moved_[slot] = std::chrono::steady_clock::now();
       ++moves_;
     }
   }
@@ -177,13 +180,17 @@ class FakeKeyspace {
     }
   }
 
+  /// Between two moves of a slot. Longer than any request is under way: of two that chase a slot which has moved twice
+  /// meanwhile, the second may take the shorter way.
+  static constexpr std::chrono::milliseconds kRest{100};
   static constexpr const char* kTryAgain = "TRYAGAIN Multiple keys request during rehashing of slot";
 
   const std::vector<std::uint16_t> ports_;
   mutable std::mutex mutex_;
-  std::vector<NodeIndex> owner_;                  ///< of each slot
-  std::map<cluster::Slot, NodeIndex> moving_to_;  ///< slots on their way
-  std::vector<Data> data_;                        ///< of each node
+  std::vector<NodeIndex> owner_;                                          ///< of each slot
+  std::map<cluster::Slot, NodeIndex> moving_to_;                          ///< slots on their way
+  std::map<cluster::Slot, std::chrono::steady_clock::time_point> moved_;  ///< when a move last ended
+  std::vector<Data> data_;                                                ///< of each node
   std::size_t moves_ = 0;
   std::size_t refusals_ = 0;
 };

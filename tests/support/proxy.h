@@ -1,0 +1,68 @@
+// The whole proxy inside a test, on a free port of the loopback address.
+// Thread: one.
+#pragma once
+
+#include <arpa/inet.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cstdint>
+#include <memory>
+#include <stdexcept>
+#include <string>
+
+#include "src/config.h"
+#include "src/log.h"
+#include "src/server.h"
+#include "tests/support/blocking_client.h"
+#include "uring/features.h"
+
+namespace tests {
+
+class Proxy {
+ public:
+  /// Runs until destroyed. Of `config`, the listeners and the log are not looked at.
+  explicit Proxy(sluice::Config config) {
+    config.log.level = sluice::LogLevel::kOff;
+    sluice::set_up_log(config.log);
+    // Between looking for a free port and listening on it somebody else may take it.
+    std::string problem;
+    for (int attempt = 0; attempt < 5; ++attempt) {
+      port_ = free_port();
+      config.listen = {{.address = {.host = "127.0.0.1", .port = port_, .path = {}}}};
+      server_ = std::make_unique<sluice::Server>(config, uring::probe_features().features);
+      problem = server_->start();
+      if (problem.empty()) return;
+    }
+    throw std::runtime_error(problem);
+  }
+  Proxy(const Proxy&) = delete;
+  Proxy& operator=(const Proxy&) = delete;
+  ~Proxy() { server_->stop(); }
+
+  [[nodiscard]] BlockingClient connect() const {
+    BlockingClient client;
+    client.connect("127.0.0.1", port_);
+    return client;
+  }
+
+ private:
+  static std::uint16_t free_port() {
+    const int probe = ::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+    sockaddr_in address{};
+    address.sin_family = AF_INET;
+    address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+    socklen_t size = sizeof address;
+    const bool bound = ::bind(probe, reinterpret_cast<const sockaddr*>(&address), size) == 0 &&
+                       ::getsockname(probe, reinterpret_cast<sockaddr*>(&address), &size) == 0;
+    ::close(probe);
+    if (!bound) throw std::runtime_error("no free port");
+    return ntohs(address.sin_port);
+  }
+
+  std::unique_ptr<sluice::Server> server_;
+  std::uint16_t port_ = 0;
+};
+
+}  // namespace tests
