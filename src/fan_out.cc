@@ -58,7 +58,7 @@ void FanOut::on_reply(PendingReply& pending, std::string_view reply) {
   if (reply[0] != '-') [[likely]]
     return settle(pending, reply);
   if (worker_.redirection().takes_error(pending, reply)) return fence();
-  settle(pending, worker_.redirection().as_seen_by_client(reply));
+  settle(pending, worker_.redirection().as_seen_by_client(pending, reply));
 }
 
 void FanOut::on_lost(PendingReply& pending, pool::Loss loss, std::string_view reason) {

@@ -171,9 +171,9 @@ std::string Redirection::lost_error(pool::Loss loss, std::string_view reason) {
   return error.append(reason).append(")\r\n");
 }
 
-std::string Redirection::as_seen_by_client(std::string_view error) const {
+std::string Redirection::as_seen_by_client(const PendingReply& pending, std::string_view error) const {
   const auto redirect = cluster::parse_redirect(error);
-  if (!redirect) return std::string(error);
+  if (!redirect || (pending.kind.scripted && !trusts(pending, error))) return std::string(error);
   if (config_.auto_redirect) {
     return "-ERR sluice: the command has not run: its slot is on the move and was not reached in time\r\n";
   }

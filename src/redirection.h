@@ -60,7 +60,7 @@ class Redirection {
   /// An error that was not taken, as the client sees it. Of MOVED and ASK with auto_redirect off the address is
   /// rewritten by announce.map; with auto_redirect on time has run out, and no backend's address is for clients. Any
   /// other is itself.
-  [[nodiscard]] std::string as_seen_by_client(std::string_view error) const;
+  [[nodiscard]] std::string as_seen_by_client(const pool::PendingReply& pending, std::string_view error) const;
 
   /// Why the park waits, for the errors of those whose budget is spent.
   void set_trouble(std::string_view reason) { trouble_ = reason; }

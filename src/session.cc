@@ -172,7 +172,7 @@ void Session::on_reply(PendingReply& pending, std::string_view reply) {
     fenced = true;
     return;
   }
-  complete(pending, worker_.redirection().as_seen_by_client(reply));
+  complete(pending, worker_.redirection().as_seen_by_client(pending, reply));
 }
 
 /// A node that could not serve a request for a moment may already have served a later one for the same slot: the first
