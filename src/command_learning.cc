@@ -10,6 +10,8 @@
 namespace sluice {
 namespace {
 
+constexpr std::size_t kShownBytes = 128;  // of a name, and of the arguments together, as Redis
+
 std::string lower(std::string_view text) {
   std::string out(text);
   std::transform(out.begin(), out.end(), out.begin(),
@@ -19,13 +21,17 @@ std::string lower(std::string_view text) {
 
 /// "name", or "name|subcommand" where the container is known.
 std::string asked_name(const resp::CommandTable& table, std::span<const std::string_view> arguments) {
-  const bool container = table.find_name(arguments[0]) != nullptr && arguments.size() > 1;
+  const bool container = is_container(table, arguments[0]) && arguments.size() > 1;
   std::string name = lower(arguments[0].substr(0, limits::kMaxCommandNameBytes));
   if (container) name += '|' + lower(arguments[1].substr(0, limits::kMaxCommandNameBytes));
   return name;
 }
 
 }  // namespace
+
+bool is_container(const resp::CommandTable& table, std::string_view name) {
+  return name.find('|') == std::string_view::npos && table.find_name(name) != nullptr;
+}
 
 CommandLearning::CommandLearning(resp::CommandTable& table, Router& router, Redirection& redirection, pool::Pool& pool,
                                  pool::PendingReplies& pending, LearningListener& listener)
@@ -74,6 +80,7 @@ void CommandLearning::settle(pool::PendingReply& pending, std::string_view reply
   asked_.erase(name);
   const auto value = reply.empty() ? std::nullopt : resp::parse_value(reply);
   if (!value || value->elements.size() != 1) {
+    if (unanswered_.size() >= limits::kMaxUnknownCommands) unanswered_.clear();
     unanswered_.insert(name);
   } else if (table_.learn(value->elements[0]) == nullptr || table_.find_name(name) == nullptr) {
     if (unknown_.size() >= limits::kMaxUnknownCommands) unknown_.clear();
@@ -83,16 +90,21 @@ void CommandLearning::settle(pool::PendingReply& pending, std::string_view reply
 }
 
 std::string unknown_command_error(std::span<const std::string_view> arguments, bool known_container) {
-  const auto shown = [](std::string_view text) { return std::string(text.substr(0, 128)); };
+  // As printf("%.*s") shows a word.
+  const auto shown = [](std::string_view text, std::size_t most = kShownBytes) {
+    return std::string(text.substr(0, std::min(most, text.find('\0'))));
+  };
   if (known_container && arguments.size() > 1) {
     std::string upper(arguments[0]);
     std::transform(upper.begin(), upper.end(), upper.begin(),
                    [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
     return "ERR unknown subcommand '" + shown(arguments[1]) + "'. Try " + upper + " HELP.";
   }
-  std::string error = "ERR unknown command '" + shown(arguments[0]) + "', with args beginning with: ";
-  for (std::size_t i = 1; i < arguments.size() && error.size() < 256; ++i) error += "'" + shown(arguments[i]) + "' ";
-  return error;
+  std::string rest;
+  for (std::size_t i = 1; i < arguments.size() && rest.size() < kShownBytes; ++i) {
+    rest += "'" + shown(arguments[i], kShownBytes - rest.size()) + "' ";
+  }
+  return "ERR unknown command '" + shown(arguments[0]) + "', with args beginning with: " + rest;
 }
 
 }  // namespace sluice

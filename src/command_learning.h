@@ -56,6 +56,9 @@ class CommandLearning final : pool::ReplySink {
   std::set<std::string, std::less<>> unanswered_;  ///< could not be asked; until the next tick
 };
 
+/// Whether the first word of a request that is not known is: then its subcommand is not.
+[[nodiscard]] bool is_container(const resp::CommandTable& table, std::string_view name);
+
 /// Redis's own words for a command that does not exist, without "-" and CRLF.
 [[nodiscard]] std::string unknown_command_error(std::span<const std::string_view> arguments, bool known_container);
 

@@ -127,7 +127,7 @@ void Dispatch::meet_unknown(Session& session, const resp::Request& request) {
     case CommandLearning::Verdict::kNoCommand:
       break;
   }
-  const bool container = worker_.commands().find_name(request.arguments[0]) != nullptr;
+  const bool container = is_container(worker_.commands(), request.arguments[0]);
   std::string reply;
   resp::Writer(reply, session.protocol).error(unknown_command_error(request.arguments, container));
   session.answer(reply);
