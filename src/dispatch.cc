@@ -144,11 +144,26 @@ void Dispatch::forward(Session& session, const Command& command, const resp::Req
       return send_split(session, command, request);
     case RequestPolicy::kAllShards:
     case RequestPolicy::kAllNodes:
+      if (!knows_shards(session)) return;
       if (command.response_policy == ResponsePolicy::kSpecial) return send_special(session, command, request);
       return send_everywhere(session, command, request, merge_of(command));
     case RequestPolicy::kSpecial:
+      if (!knows_shards(session)) return;
       return send_special(session, command, request);
   }
+}
+
+/// Before the shards of a cluster are known, what is meant for all of them would reach one.
+bool Dispatch::knows_shards(Session& session) {
+  if (worker_.router().knows_topology() || !worker_.router().is_cluster()) return true;
+  const auto patience = static_cast<std::uint32_t>(worker_.config().backend.command_timeout.count());
+  if (worker_.now_ms() - session.active_ms() < patience) {
+    session.hold(Hold::kTopology);
+  } else {
+    session.answer(
+        "-ERR sluice: the command has not run: no backend node could be reached within command_timeout\r\n");
+  }
+  return false;
 }
 
 pool::RequestKind Dispatch::kind_of(const Session& session, const Command& command) const {

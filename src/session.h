@@ -28,6 +28,7 @@ enum class Hold : std::uint8_t {
   kOutput,      ///< until half of its unsent replies are sent
   kRoom,        ///< until a backend's queue has room
   kLearning,    ///< until a backend has told what the command is
+  kTopology,    ///< until the shards are known, or the command's time is up
   kFinished,    ///< for good: it closes once all its replies are out
 };
 

@@ -154,6 +154,7 @@ void Worker::tick() {
   pool_.tick(now_ms());
   redirection_.retry();
   learning_.tick();
+  if (!router_.knows_topology()) resume_held(Hold::kTopology);
   if (now_ms() - checked_ms_ >= 1000 || stopping_) check_sessions();
   if (stopping_ && session_count_ == 0) pool_.retire();
 }
@@ -238,6 +239,7 @@ void Worker::on_topology_changed() {
   spdlog::info("worker {}: topology: {} shards, {} of {} slots covered", index_, topology.shards.size(),
                topology.slots_covered(), cluster::kSlotCount);
   learning_.forget_unknown();
+  resume_held(Hold::kTopology);
   redirection_.set_trouble({});
   redirection_.retry();
 }
