@@ -242,6 +242,20 @@ TEST(UnixListener, LeavesAFileThatIsNoSocketAlone) {
   ::unlink(path.c_str());
 }
 
+TEST(UnixListener, LeavesASocketOfAnotherKindAlone) {
+  const std::string path = path_of("datagram");
+  const SocketAddress address = *SocketAddress::unix_path(path);
+  const Peer datagrams(::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(datagrams.fd(), address.get(), address.length), 0);
+  Turns turns;
+  {
+    Door door(turns);
+    EXPECT_EQ(door.listener->open(address), std::errc::address_in_use);
+  }
+  EXPECT_EQ(::access(path.c_str(), F_OK), 0);
+  ::unlink(path.c_str());
+}
+
 TEST(UnixListener, AFolderThatIsNotThereIsAnError) {
   Turns turns;
   Door door(turns);

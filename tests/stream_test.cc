@@ -136,20 +136,25 @@ TEST(StreamSend, OneSendAtATime) {
   EXPECT_EQ(turns.room.sends, 2U) << "nothing to send is no send";
 }
 
+// MSG_WAITALL: the kernel goes on by itself, whether it sends one piece or many.
 TEST(StreamSend, ASlowPeerDelaysOneSendOnly) {
-  Turns turns;
-  StreamProbe probe(turns, tests::unix_pair());
-  const std::string bytes = pattern(4 << 20);
-  probe.send(bytes);
-  turns.turn(20);
-  EXPECT_TRUE(probe.stream->sending());
-  std::string received;
-  ASSERT_TRUE(turns.until([&] {
-    received += probe.peer.receive(100'000);
-    return received.size() == bytes.size() && !probe.stream->sending();
-  }));
-  EXPECT_TRUE(received == bytes);
-  EXPECT_EQ(probe.sent, 1) << "MSG_WAITALL: the kernel goes on by itself";
+  for (const std::uint32_t pieces : {1U, Ring::kMaxIovecs}) {
+    const std::string bytes = pattern(4 << 20);
+    Turns turns({}, 64, static_cast<std::uint32_t>(bytes.size()) / pieces);
+    StreamProbe probe(turns, tests::unix_pair());
+    const std::size_t each = bytes.size() / pieces;
+    for (std::size_t at = 0; at < bytes.size(); at += each) probe.append(bytes.substr(at, each));
+    probe.stream->flush();
+    turns.turn(20);
+    EXPECT_TRUE(probe.stream->sending());
+    std::string received;
+    ASSERT_TRUE(turns.until([&] {
+      received += probe.peer.receive(100'000);
+      return received.size() == bytes.size() && !probe.stream->sending();
+    }));
+    EXPECT_TRUE(received == bytes);
+    EXPECT_EQ(probe.sent, 1) << pieces << " pieces";
+  }
 }
 
 // A kernel that sends less than asked: all bytes still arrive, none twice.
