@@ -33,9 +33,9 @@ bool is_container(const resp::CommandTable& table, std::string_view name) {
   return name.find('|') == std::string_view::npos && table.find_name(name) != nullptr;
 }
 
-CommandLearning::CommandLearning(resp::CommandTable& table, Router& router, Redirection& redirection, pool::Pool& pool,
+CommandLearning::CommandLearning(resp::CommandTable& table, Redirection& redirection, pool::Pool& pool,
                                  pool::PendingReplies& pending, LearningListener& listener)
-    : table_(table), router_(router), redirection_(redirection), pool_(pool), pending_(pending), listener_(listener) {}
+    : table_(table), redirection_(redirection), pool_(pool), pending_(pending), listener_(listener) {}
 
 CommandLearning::Verdict CommandLearning::ask(std::span<const std::string_view> arguments, std::uint32_t salt) {
   const std::string name = asked_name(table_, arguments);
@@ -50,16 +50,11 @@ CommandLearning::Verdict CommandLearning::ask(std::span<const std::string_view> 
   pending.kind.read_only = true;
   pending.salt = salt;
   pending.started_ms = pool_.now_ms();
-  pool::Lane* lane = router_.lane_for(pending.kind, salt);
-  if (lane != nullptr && lane->accepts() && !lane->full()) {
-    asked_.insert(name);
-    lane->enqueue(pending, request);
-  } else if (redirection_.park(pending, request)) {
-    asked_.insert(name);
-  } else {
+  if (!redirection_.submit(pending, request)) {
     pending_.release(pending);
     return Verdict::kNobodyToAsk;
   }
+  asked_.insert(name);
   return Verdict::kAsked;
 }
 

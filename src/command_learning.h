@@ -27,8 +27,8 @@ class LearningListener {
 
 class CommandLearning final : pool::ReplySink {
  public:
-  CommandLearning(resp::CommandTable& table, Router& router, Redirection& redirection, pool::Pool& pool,
-                  pool::PendingReplies& pending, LearningListener& listener);
+  CommandLearning(resp::CommandTable& table, Redirection& redirection, pool::Pool& pool, pool::PendingReplies& pending,
+                  LearningListener& listener);
 
   enum class Verdict : std::uint8_t { kAsked, kNoCommand, kNobodyToAsk };
   /// What to do with a request whose command the table does not know. kAsked: hold the session, on_command_learned()
@@ -46,7 +46,6 @@ class CommandLearning final : pool::ReplySink {
   void settle(pool::PendingReply& pending, std::string_view reply);
 
   resp::CommandTable& table_;
-  Router& router_;
   Redirection& redirection_;
   pool::Pool& pool_;
   pool::PendingReplies& pending_;

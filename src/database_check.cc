@@ -23,10 +23,7 @@ void DatabaseCheck::start(Session& session, std::uint16_t database) {
   pending.kind = {.slot = 0, .database = database, .protocol = session.protocol};
   pending.salt = session.salt();
   pending.started_ms = whole.started_ms;
-  pool::Lane* lane = worker.router().lane_for(pending.kind, pending.salt);
-  if (lane != nullptr && lane->accepts() && !lane->full()) {
-    lane->enqueue(pending, kPing);
-  } else if (!worker.redirection().park(pending, kPing)) {
+  if (!worker.redirection().submit(pending, kPing)) {
     check->finish(pending, Redirection::lost_error(pool::Loss::kNotSent, "no connection"));
   }
 }
@@ -46,11 +43,7 @@ void DatabaseCheck::on_lost(pool::PendingReply& pending, pool::Loss, std::string
 
 void DatabaseCheck::finish(pool::PendingReply& pending, std::string_view reply) {
   const std::unique_ptr<DatabaseCheck> self(this);
-  if (whole_.sink == nullptr) {
-    worker_.pending_replies().release(whole_);
-  } else {
-    static_cast<Session*>(whole_.sink)->complete(whole_, reply);
-  }
+  worker_.settle(whole_, reply);
   worker_.pending_replies().release(pending);
 }
 

@@ -81,10 +81,9 @@ void FanOut::settle(PendingReply& pending, std::string_view reply) {
 
 void FanOut::finish() {
   const std::unique_ptr<FanOut> self(this);
-  if (whole_.sink == nullptr) return worker_.pending_replies().release(whole_);
   const std::string merged = too_large_ ? "-ERR sluice: the reply is larger than limits.output_buffer\r\n"
                                         : merge_replies(merge_, parts_, places_, whole_.salt);
-  static_cast<Session*>(whole_.sink)->complete(whole_, merged);
+  worker_.settle(whole_, merged);
 }
 
 }  // namespace sluice

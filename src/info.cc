@@ -123,10 +123,9 @@ void InfoRound::on_delivered() {
 
 void InfoRound::finish() {
   const std::unique_ptr<InfoRound> self(this);
-  if (whole_.sink == nullptr) return origin_.pending_replies().release(whole_);
   std::string reply;
   resp::Writer(reply, protocol_).verbatim(text_);
-  static_cast<Session*>(whole_.sink)->complete(whole_, reply);
+  origin_.settle(whole_, reply);
 }
 
 }  // namespace sluice

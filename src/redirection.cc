@@ -112,6 +112,13 @@ bool Redirection::park(PendingReply& pending, std::string_view request) {
   return park(pending);
 }
 
+bool Redirection::submit(PendingReply& pending, std::string_view request) {
+  pool::Lane* lane = router_.lane_for(pending.kind, pending.salt);
+  if (lane == nullptr || !lane->accepts() || lane->full()) return park(pending, request);
+  lane->enqueue(pending, request);
+  return true;
+}
+
 bool Redirection::spent(const PendingReply& pending) const {
   return pool_.now_ms() - pending.started_ms >= static_cast<std::uint32_t>(config_.command_timeout.count());
 }

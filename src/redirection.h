@@ -51,6 +51,9 @@ class Redirection {
   /// Parks a fresh request, keeping a copy of its bytes.
   [[nodiscard]] bool park(pool::PendingReply& pending, std::string_view request);
 
+  /// Puts a fresh request on the lane its kind asks for, or parks it. False: neither; the caller answers.
+  [[nodiscard]] bool submit(pool::PendingReply& pending, std::string_view request);
+
   /// Sends what can be sent by now; fails what has waited too long. After a topology change, a node's return, and each
   /// tick.
   void retry();

@@ -87,10 +87,7 @@ void ClusterScan::start(Session& session, const resp::Request& request) {
   pending.kind = kind;
   pending.salt = session.salt();
   pending.started_ms = whole.started_ms;
-  pool::Lane* lane = worker.router().lane_for(kind, pending.salt);
-  if (lane != nullptr && lane->accepts() && !lane->full()) {
-    lane->enqueue(pending, bytes);
-  } else if (!worker.redirection().park(pending, bytes)) {
+  if (!worker.redirection().submit(pending, bytes)) {
     scan->finish(pending, Redirection::lost_error(pool::Loss::kNotSent, "no connection"));
   }
 }
@@ -119,11 +116,7 @@ void ClusterScan::on_lost(pool::PendingReply& pending, pool::Loss loss, std::str
 
 void ClusterScan::finish(pool::PendingReply& pending, std::string_view reply) {
   const std::unique_ptr<ClusterScan> self(this);
-  if (whole_.sink == nullptr) {
-    worker_.pending_replies().release(whole_);
-  } else {
-    static_cast<Session*>(whole_.sink)->complete(whole_, reply);
-  }
+  worker_.settle(whole_, reply);
   worker_.pending_replies().release(pending);
 }
 

@@ -61,7 +61,7 @@ Worker::Worker(const Config& config, const uring::Features& features, uring::Res
       router_(pool_, config.backend),
       refresh_(config.backend, router_, pool_, pending_replies_, *this),
       redirection_(config.backend, config.announce, router_, pool_, pending_replies_, refresh_),
-      learning_(commands_, router_, redirection_, pool_, pending_replies_, *this),
+      learning_(commands_, redirection_, pool_, pending_replies_, *this),
       request_limits_(limits_of(config)),
       dispatch_(std::make_unique<Dispatch>(*this)),
       tick_(ring_, *this),
@@ -252,6 +252,11 @@ std::string Worker::server_version() const {
     if (!node->server_version().empty()) return node->server_version();
   }
   return "7.2.4";  // what the built-in command table describes
+}
+
+void Worker::settle(pool::PendingReply& whole, std::string_view reply) {
+  if (whole.sink == nullptr) return pending_replies_.release(whole);
+  static_cast<Session*>(whole.sink)->complete(whole, reply);
 }
 
 void Worker::answer_info(Session& session) {

@@ -88,6 +88,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   /// What HELLO tells clients: a backend's version once one is known.
   [[nodiscard]] std::string server_version() const;
   void answer_info(Session& session);
+  /// Completes a session's place in its line for whoever has worked on it; lets it go when the client is gone.
+  void settle(pool::PendingReply& whole, std::string_view reply);
   /// This worker's part of SLUICE INFO.
   [[nodiscard]] std::string describe() const;
 
