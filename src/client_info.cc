@@ -48,8 +48,8 @@ std::string quotable(std::string_view word) {
 }
 
 std::string describe_client(const Session& session, std::uint32_t now_ms) {
-  static const ClientNames kNone;
-  const ClientNames& names = session.names_or_null() == nullptr ? kNone : *session.names_or_null();
+  static const ClientNames nameless;
+  const ClientNames& names = session.names_or_null() == nullptr ? nameless : *session.names_or_null();
   std::string line = "id=" + std::to_string(session.id());
   line += " addr=" + remote_address(session.fd()).text();
   line += " laddr=" + local_address(session.fd()).text();
