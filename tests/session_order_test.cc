@@ -50,8 +50,12 @@ using Possible = std::set<std::optional<std::string>>;
 /// A client that pipelines random commands and judges every reply.
 class Judge {
  public:
-  Judge(BlockingClient client, std::size_t id, std::uint32_t seed, bool errors_allowed)
-      : name_("c" + std::to_string(id)), random_(seed), errors_allowed_(errors_allowed), client_(std::move(client)) {
+  Judge(BlockingClient client, std::size_t id, std::uint32_t seed, bool errors_allowed, bool pairs)
+      : name_("c" + std::to_string(id)),
+        random_(seed),
+        errors_allowed_(errors_allowed),
+        pairs_(pairs),
+        client_(std::move(client)) {
     const bool resp3 = id % 2 == 1;
     if (client_.command({"HELLO", resp3 ? "3" : "2"}).is_error()) throw std::runtime_error("HELLO was refused");
   }
@@ -85,7 +89,7 @@ class Judge {
   Words several_keys() {
     std::vector<std::string> keys;
     const std::size_t of_tag = random_() % kTags;
-    const std::size_t spread = random_() % 3;
+    const std::size_t spread = pairs_ ? random_() % 3 : 1;
     for (std::size_t i = 0, count = 2 + random_() % 3; i < count; ++i) {
       if (spread == 0) keys.push_back(key(of_tag, i));
       if (spread == 1) keys.push_back(key((of_tag + i) % kTags, random_() % 3));
@@ -221,6 +225,7 @@ class Judge {
   std::string name_;
   std::minstd_rand random_;
   bool errors_allowed_;
+  bool pairs_;  ///< requests with several keys of one slot too
   BlockingClient client_;
   std::deque<Words> issued_;
   std::map<std::string, Possible> known_;
@@ -233,6 +238,7 @@ class Judge {
 struct Trial {
   tests::FakeClusterOptions cluster;
   bool reshard = false;
+  bool pairs = true;  ///< requests with several keys of one slot: what follows them waits
 };
 
 void run_trial(Trial trial) {
@@ -256,7 +262,7 @@ void run_trial(Trial trial) {
   std::atomic<std::size_t> running = kClients;
   for (std::size_t i = 0; i < kClients; ++i) {
     const auto own_seed = seed + static_cast<std::uint32_t>(i);
-    judges.push_back(std::make_unique<Judge>(proxy.connect(), i, own_seed, errors_allowed));
+    judges.push_back(std::make_unique<Judge>(proxy.connect(), i, own_seed, errors_allowed, trial.pairs));
   }
   for (std::size_t i = 0; i < kClients; ++i) {
     threads.emplace_back([&judge = *judges[i], &fault = faults[i], &running, deadline] {
@@ -298,6 +304,10 @@ TEST(SessionOrder, NodesAnswerLate) {
 
 TEST(SessionOrder, SlotsMove) {
   run_trial({.cluster = {}, .reshard = true});
+}
+
+TEST(SessionOrder, SlotsMoveUnderFullPipelines) {
+  run_trial({.cluster = {}, .reshard = true, .pairs = false});
 }
 
 TEST(SessionOrder, ConnectionsBreak) {
