@@ -183,19 +183,26 @@ TEST(LaneReplies, LargerThanAllReceiveBuffers) {
   EXPECT_TRUE(rig.reply_of(1) == FakeServer::bulk(value));
 }
 
-TEST(LaneReplies, BeyondTheBoundBreakTheLane) {
+// It is passed over to its end, and nobody else is the worse for it.
+TEST(LaneReplies, OneBeyondTheBoundIsAnErrorToItsClientAlone) {
   Settings settings;
   settings.max_reply_bytes = 1000;
-  PoolRig rig(settings, {.count = 8, .size = 256});
-  rig.server.script = [&](const std::string& request) {
-    if (auto reply = FakeServer::handshake(request)) return *reply;
-    return FakeServer::bulk(std::string(request.ends_with("fits") ? 990 : 994, 'x'));
-  };
-  ASSERT_TRUE(rig.hears(rig.ask("fits")));
-  EXPECT_EQ(rig.reply_of(0).size(), 998U);
-  ASSERT_TRUE(rig.hears(rig.ask("too large")));
-  EXPECT_EQ(rig.reply_of(1), "(lost: a reply is larger than one may be)");
-  EXPECT_EQ(rig.loss_of(1), Loss::kUnknown);
+  for (const bool one_by_one : {false, true}) {
+    PoolRig rig(settings, {.count = 8, .size = 256});
+    if (one_by_one) rig.server.piece = 100;
+    rig.server.script = [&](const std::string& request) {
+      if (auto reply = FakeServer::handshake(request)) return *reply;
+      return FakeServer::bulk(std::string(static_cast<std::size_t>(std::stoi(request.substr(5))), 'x'));
+    };
+    for (const char* size : {"992", "993", "5", "100000", "992"}) rig.ask(size);
+    ASSERT_TRUE(rig.until([&] { return rig.all_heard(); }));
+    EXPECT_EQ(rig.reply_of(0).size(), 1000U);
+    EXPECT_TRUE(rig.reply_of(1).starts_with("-ERR sluice: the reply is larger than"));
+    EXPECT_EQ(rig.reply_of(2), FakeServer::bulk("xxxxx"));
+    EXPECT_EQ(rig.reply_of(3), rig.reply_of(1));
+    EXPECT_EQ(rig.reply_of(4).size(), 1000U);
+    EXPECT_TRUE(rig.lane().ready());
+  }
 }
 
 TEST(LaneReplies, PushesAreNobodys) {

@@ -5,6 +5,7 @@
 #include <sys/resource.h>
 
 #include <cerrno>
+#include <chrono>
 #include <cstring>
 #include <set>
 #include <string>
@@ -100,16 +101,17 @@ TEST(Pool, ARefusedConnectionIsToldAtOnce) {
   EXPECT_EQ(node.failures(), 2U);
 }
 
-TEST(Pool, WithoutDescriptorsARequestIsLostAtOnce) {
+TEST(Pool, WithoutDescriptorsARequestIsLost) {
   PoolRig rig;
   Lane& lane = rig.lane();
   rlimit limit{};
   ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &limit), 0);
-  const rlimit none{.rlim_cur = 3, .rlim_max = limit.rlim_max};
+  const rlimit none{.rlim_cur = 0, .rlim_max = limit.rlim_max};
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &none), 0);
   const std::size_t asked = rig.ask(lane, {"ECHO", "x"});
   ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &limit), 0);
-  ASSERT_TRUE(rig.heard(asked));
+  EXPECT_FALSE(rig.heard(asked)) << "nobody expects to hear while he still asks";
+  ASSERT_TRUE(rig.hears(asked));
   EXPECT_EQ(rig.loss_of(asked), Loss::kNotSent);
   ASSERT_LT(rest_of(rig, lane), 10'000U);
   ASSERT_TRUE(rig.hears(rig.ask(lane, {"ECHO", "again"})));
@@ -192,6 +194,23 @@ TEST(Pool, AHostNameWithoutAddressIsALoss) {
   ASSERT_TRUE(rig.hears(asked));
   EXPECT_EQ(rig.reply_of(asked), "(lost: the host name has no address)");
   EXPECT_EQ(rig.loss_of(asked), Loss::kNotSent);
+}
+
+TEST(Pool, AHostNameIsNotWaitedForLongerThanAConnection) {
+  Settings settings;
+  settings.connect_timeout = std::chrono::milliseconds(500);
+  PoolRig rig(settings);
+  Lane& lane = rig.pool->node("localhost", rig.server.port()).lane({}, 0);
+  const std::size_t asked = rig.ask(lane, {"ECHO", "x"});
+  // Without a turn the answer cannot arrive.
+  rig.advance(500);
+  EXPECT_FALSE(rig.heard(asked));
+  rig.advance(1);
+  ASSERT_TRUE(rig.heard(asked));
+  EXPECT_EQ(rig.reply_of(asked), "(lost: the host name was not resolved in time)");
+  EXPECT_EQ(rig.loss_of(asked), Loss::kNotSent);
+  rig.turn(5);
+  EXPECT_TRUE(lane.idle()) << "a late answer is nobody's";
 }
 
 TEST(Pool, RetiresWhileAHostNameIsResolved) {

@@ -44,6 +44,11 @@ TEST(ChunkPool, CountsWhatIsInUse) {
   pool.release(usual);
   pool.release(large);
   EXPECT_EQ(pool.bytes_in_use(), 0U);
+  Chunk* exact = pool.take_exact(10);
+  EXPECT_EQ(exact->capacity, 10U);
+  EXPECT_EQ(pool.bytes_in_use(), 10U);
+  pool.release(exact);
+  EXPECT_EQ(pool.bytes_in_use(), 0U);
 }
 
 TEST(ChunkPool, HandsOutWhatWasUsedLastAndEmpty) {
