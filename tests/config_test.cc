@@ -393,7 +393,7 @@ Config any_config() {
     config.announce.proxies.push_back(any_address());
     config.announce.map.emplace(any_address(), any_address());
   }
-  config.limits.max_request = *rc::gen::inRange<Bytes>(1024, 1ULL << 32);
+  config.limits.max_request = *rc::gen::inRange<Bytes>(1024, 1ULL << 30);
   config.limits.max_pipeline = *rc::gen::inRange<Count>(1, 1'000'001);
   config.limits.output_buffer = *rc::gen::inRange<Bytes>(64 * 1024, 1ULL << 36);
   config.log.level = static_cast<LogLevel>(*rc::gen::inRange(0, 6));
