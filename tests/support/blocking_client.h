@@ -57,7 +57,11 @@ class BlockingClient {
     address.sin_port = htons(port);
     if (::inet_pton(AF_INET, host.c_str(), &address.sin_addr) != 1)
       throw std::invalid_argument("no IPv4 address: " + host);
-    require(::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0, "connect");
+    int status = 0;
+    do {  // A signal does not end the attempt; asking again waits for its outcome.
+      status = ::connect(socket_, reinterpret_cast<const sockaddr*>(&address), sizeof address);
+    } while (status != 0 && errno == EINTR);
+    require(status == 0 || errno == EISCONN, "connect");
   }
 
   [[nodiscard]] bool connected() const { return socket_ >= 0; }
