@@ -160,8 +160,7 @@ bool Dispatch::knows_shards(Session& session) {
   if (worker_.now_ms() - session.active_ms() < patience) {
     session.hold(Hold::kTopology);
   } else {
-    session.answer(
-        "-ERR sluice: the command has not run: no backend node could be reached within command_timeout\r\n");
+    session.answer("-ERR sluice: the command has not run: no backend node could be reached within command_timeout\r\n");
   }
   return false;
 }
