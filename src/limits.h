@@ -59,7 +59,6 @@ inline constexpr std::uint32_t kRefreshGapMs = 100;     // between two refreshes
 inline constexpr std::uint32_t kIncompleteGapMs = 500;  // while some slots have no node
 inline constexpr std::uint32_t kRefreshPatienceMs = 300;  // for the other answers once one has come
 inline constexpr std::uint32_t kRefreshGiveUpMs = 3'000;  // without any answer
-inline constexpr std::size_t kMaxScanShards = 16384;
 
 // --- Time
 // --------------------------------------------------------------------------------------------------------------

@@ -48,7 +48,8 @@ void Session::finish() {
 // ----------------------------------------------------------------------------------------------------------
 
 void Session::on_received(uring::Lease lease) {
-  if (std::exchange(active_ms_, worker_.now_ms()) != active_ms_) worker_.count_active_client();
+  const std::uint32_t now_ms = worker_.now_ms();
+  if (std::exchange(active_ms_, now_ms) != now_ms) worker_.count_active_client();
   if (hold_ == Hold::kFinished) return;
   const std::string_view bytes = lease.bytes();
   if (input_ == nullptr && hold_ == Hold::kNone) {
