@@ -275,6 +275,7 @@ void Dispatch::send_split(Session& session, const Command& command, const resp::
   const Merge merge = command.response_policy == ResponsePolicy::kNone ? Merge::kKeepOrder : merge_of(command);
   pool::RequestKind whole = kind_of(session, command);
   whole.several_keys = parts.size() < slots_of_keys_.size();
+  whole.split = true;
   FanOut::start(worker_, session.expect(whole), merge, slots_of_keys_.size(), std::move(parts));
 }
 

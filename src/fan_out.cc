@@ -47,27 +47,27 @@ void FanOut::send(Request& request, std::uint16_t part) {
 
 /// The client's later requests must not overtake a part that is late.
 void FanOut::fence() {
-  if (whole_.sink != nullptr) static_cast<Session*>(whole_.sink)->fenced = true;
-}
-
-bool FanOut::has_writes_outstanding() const {
-  return whole_.sink != nullptr && static_cast<const Session*>(whole_.sink)->has_writes_outstanding();
+  if (session() != nullptr) session()->fenced = true;
 }
 
 void FanOut::on_reply(PendingReply& pending, std::string_view reply) {
   if (reply[0] != '-') [[likely]]
     return settle(pending, reply);
-  if (worker_.redirection().takes_error(pending, reply)) return fence();
-  settle(pending, worker_.redirection().as_seen_by_client(pending, reply));
+  const bool taken = session() != nullptr ? session()->takes_error(whole_, pending, this, reply)
+                                          : worker_.redirection().takes_error(pending, reply);
+  if (!taken) settle(pending, worker_.redirection().as_seen_by_client(pending, reply));
 }
 
 void FanOut::on_lost(PendingReply& pending, pool::Loss loss, std::string_view reason) {
-  const bool repeatable = loss == pool::Loss::kNotSent || (read_only_ && !has_writes_outstanding());
-  if (repeatable && worker_.redirection().park(pending)) return fence();
-  settle(pending, Redirection::lost_error(loss, reason));
+  const bool writes = session() != nullptr && session()->has_writes_outstanding();
+  const bool repeatable = loss == pool::Loss::kNotSent || (read_only_ && !writes);
+  const bool taken = repeatable && (session() != nullptr ? session()->takes_lost(whole_, pending)
+                                                         : worker_.redirection().park(pending));
+  if (!taken) settle(pending, Redirection::lost_error(loss, reason));
 }
 
 void FanOut::settle(PendingReply& pending, std::string_view reply) {
+  if (session() != nullptr) session()->on_part_done(whole_, pending.kind.slot);
   bytes_ += reply.size();
   if (bytes_ > worker_.config().limits.output_buffer) {
     // Nobody could be sent that much; what has come so far is not kept either.

@@ -30,6 +30,8 @@ class FanOut final : pool::ReplySink {
   /// `whole` is the client's place in the line, and its session the sink. `places`: see merge_replies().
   static void start(Worker& worker, pool::PendingReply& whole, Merge merge, std::size_t places,
                     std::vector<Request> requests);
+  /// The reply for a part.
+  void settle(pool::PendingReply& pending, std::string_view reply);
 
  private:
   FanOut(Worker& worker, pool::PendingReply& whole, Merge merge, std::size_t places, bool read_only);
@@ -37,9 +39,9 @@ class FanOut final : pool::ReplySink {
   void send(Request& request, std::uint16_t part);
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;
   void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;
-  void settle(pool::PendingReply& pending, std::string_view reply);
   void fence();
-  [[nodiscard]] bool has_writes_outstanding() const;
+  /// nullptr: the client is gone.
+  [[nodiscard]] Session* session() const { return static_cast<Session*>(whole_.sink); }
   void finish();
 
   Worker& worker_;

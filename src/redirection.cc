@@ -43,13 +43,32 @@ bool Redirection::takes_error(PendingReply& pending, std::string_view error) {
   if (kind == ErrorKind::kOther) [[likely]]
     return false;
   if (!trusts(pending, error)) return false;
+  heed(kind);
+  const bool moved = kind == ErrorKind::kMoved;
+  if (!moved && kind != ErrorKind::kAsk) return park(pending);
+  return config_.auto_redirect && follow(pending, error, !moved);
+}
+
+bool Redirection::is_momentary(const PendingReply& pending, std::string_view error) const {
+  switch (cluster::classify_error(error)) {
+    case ErrorKind::kClusterDown:
+    case ErrorKind::kMasterDown:
+    case ErrorKind::kLoading:
+    case ErrorKind::kReadOnly:
+      return trusts(pending, error);
+    default:
+      return false;
+  }
+}
+
+void Redirection::heed(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kMoved:
       ++counters_.moved;
-      return config_.auto_redirect && follow(pending, error, false);
+      break;
     case ErrorKind::kAsk:
       ++counters_.ask;
-      return config_.auto_redirect && follow(pending, error, true);
+      break;
     case ErrorKind::kTryAgain:
       ++counters_.try_again;
       break;
@@ -66,9 +85,8 @@ bool Redirection::takes_error(PendingReply& pending, std::string_view error) {
       refresh_.refresh_topology();
       break;
     case ErrorKind::kOther:
-      return false;
+      break;
   }
-  return park(pending);
 }
 
 bool Redirection::follow(PendingReply& pending, std::string_view error, bool asking) {

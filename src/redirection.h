@@ -46,6 +46,10 @@ class Redirection {
   /// again or parked, and `pending` belongs to a lane or to the park. False: the error is the client's to see (see
   /// as_seen_by_client()).
   [[nodiscard]] bool takes_error(pool::PendingReply& pending, std::string_view error);
+  /// True when an error reply means "not now": the same node may serve later requests at once.
+  [[nodiscard]] bool is_momentary(const pool::PendingReply& pending, std::string_view error) const;
+  /// Counts an error, and asks for a new topology where it says that there may be one.
+  void heed(cluster::ErrorKind kind);
   /// Parks a request that has not run. False when its budget is spent or the park is full: the caller answers.
   [[nodiscard]] bool park(pool::PendingReply& pending);
   /// Parks a fresh request, keeping a copy of its bytes.

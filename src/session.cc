@@ -34,6 +34,7 @@ void Session::close() {
       pending.sink = nullptr;
     }
   }
+  if (doubts_ != nullptr) doubts_->abandon();
   held_bytes_ = 0;
   stream_.close();
 }
@@ -169,63 +170,81 @@ void Session::answer(std::string_view reply) {
 void Session::on_reply(PendingReply& pending, std::string_view reply) {
   if (reply[0] != '-') [[likely]]
     return complete(pending, reply);
-  if (!would_overtake(pending, reply) && worker_.redirection().takes_error(pending, reply)) {
-    fenced = true;
-    return;
-  }
+  if (takes_error(pending, pending, nullptr, reply)) return;
   complete(pending, worker_.redirection().as_seen_by_client(pending, reply));
-}
-
-/// A node that could not serve a request for a moment may already have served a later one for the same slot: the first
-/// must not run after it. MOVED, ASK and TRYAGAIN need no such care: what follows meets the same, or has waited.
-bool Session::would_overtake(const PendingReply& pending, std::string_view error) const {
-  const cluster::ErrorKind kind = cluster::classify_error(error);
-  const bool momentary = kind == cluster::ErrorKind::kLoading || kind == cluster::ErrorKind::kClusterDown ||
-                         kind == cluster::ErrorKind::kReadOnly || kind == cluster::ErrorKind::kMasterDown;
-  if (!momentary) return false;
-  const PendingReply* later = pending.next;
-  for (int i = 0; later != nullptr && i < limits::kOrderSearch; ++i, later = later->next) {
-    if (later->kind.slot == pending.kind.slot) return true;
-  }
-  return later != nullptr;
 }
 
 void Session::on_lost(PendingReply& pending, pool::Loss loss, std::string_view reason) {
   const bool repeatable = loss == pool::Loss::kNotSent || (pending.kind.read_only && !has_writes_outstanding());
-  if (repeatable && worker_.redirection().park(pending)) {
-    fenced = true;
-    return;
-  }
+  if (repeatable && takes_lost(pending, pending)) return;
   complete(pending, worker_.redirection().lost_error(loss, reason));
 }
 
+bool Session::takes_error(const PendingReply& place, PendingReply& pending, FanOut* split, std::string_view error) {
+  Redirection& redirection = worker_.redirection();
+  if (redirection.is_momentary(pending, error)) {
+    const Followed followed = Doubts::followed(place, pending.kind.slot);
+    if (followed == Followed::kUnknown) return false;
+    if (followed == Followed::kYes) {
+      redirection.heed(cluster::classify_error(error));
+      if (doubts_ == nullptr) doubts_ = std::make_unique<Doubts>(*this);
+      doubts_->add(place, pending, split, error);
+      fenced = true;
+      return true;
+    }
+  }
+  if (doubts_ != nullptr && cluster::classify_error(error) != cluster::ErrorKind::kOther) {
+    doubts_->on_retry(place, pending.kind.slot);
+  }
+  if (!redirection.takes_error(pending, error)) return false;
+  fenced = true;
+  return true;
+}
+
+bool Session::takes_lost(const PendingReply& place, PendingReply& pending) {
+  if (doubts_ != nullptr) doubts_->on_retry(place, pending.kind.slot);
+  if (!worker_.redirection().park(pending)) return false;
+  fenced = true;
+  return true;
+}
+
 void Session::complete(PendingReply& pending, std::string_view reply) {
-  if (line_.front() != &pending) {
+  if (doubts_ != nullptr) [[unlikely]]
+    doubts_->on_done(pending, pending.kind.slot);
+  const bool was_split = pending.kind.split;
+  if (line_.front() == &pending) [[likely]] {
+    emit(pending, reply);
+    pop_front();
+    release_ready();
+  } else {
     pending.state = PendingReply::State::kReady;
     worker_.pending_replies().drop_request(pending);
     pending.reply.assign(reply);
     held_bytes_ += reply.size();
-    return check_output();
+    check_output();
   }
-  emit(pending, reply);
-  release_ready();
+  if (was_split && doubts_ != nullptr) [[unlikely]]
+    doubts_->reconsider();
 }
 
 void Session::emit(const PendingReply& pending, std::string_view reply) {
   if (!pending.kind.silent) stream_.queue().append(worker_.client_room().chunks, reply);
 }
 
+void Session::pop_front() {
+  PendingReply& done = line_.pop();
+  writes_ -= done.kind.read_only ? 0 : 1;
+  several_keys_ -= done.kind.several_keys ? 1 : 0;
+  worker_.pending_replies().release(done);
+}
+
 void Session::release_ready() {
-  do {
-    PendingReply& done = line_.pop();
-    writes_ -= done.kind.read_only ? 0 : 1;
-    several_keys_ -= done.kind.several_keys ? 1 : 0;
-    worker_.pending_replies().release(done);
-    PendingReply* first = line_.front();
-    if (first == nullptr || first->state != PendingReply::State::kReady) break;
+  for (const PendingReply* first = line_.front(); first != nullptr; first = line_.front()) {
+    if (first->state != PendingReply::State::kReady) break;
     held_bytes_ -= first->reply.view().size();
     emit(*first, first->reply.view());
-  } while (true);
+    pop_front();
+  }
   after_replies();
 }
 

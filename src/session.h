@@ -14,6 +14,7 @@
 #include "pool/reply_sink.h"
 #include "resp/request_parser.h"
 #include "resp/types.h"
+#include "src/doubts.h"
 #include "uring/stream.h"
 
 namespace sluice {
@@ -81,6 +82,16 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
     constexpr std::uint16_t kAny = pool::RequestKind::kNoSlot;
     return several_keys_ > 0 && (slot == kAny || several_keys_slot_ == kAny || slot == several_keys_slot_);
   }
+  /// A request of the line has met an error, or a part of one (then `split` owns it), and has perhaps not run. True: it
+  /// will be sent again in its order. False: the error is the client's to see.
+  [[nodiscard]] bool takes_error(const pool::PendingReply& place, pool::PendingReply& pending, FanOut* split,
+                                 std::string_view error);
+  /// The same for a request that is certain not to have run, or harmless to run twice.
+  [[nodiscard]] bool takes_lost(const pool::PendingReply& place, pool::PendingReply& pending);
+  /// A part of a split request is done with.
+  void on_part_done(const pool::PendingReply& place, std::uint16_t slot) {
+    if (doubts_ != nullptr) doubts_->on_done(place, slot);
+  }
   /// Requests in the line that are not read-only.
   [[nodiscard]] bool has_writes_outstanding() const { return writes_ > 0; }
 
@@ -130,7 +141,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void emit(const pool::PendingReply& pending, std::string_view reply);
   void release_ready();
   void check_output();
-  [[nodiscard]] bool would_overtake(const pool::PendingReply& pending, std::string_view error) const;
+  void pop_front();
   void after_replies();
   void mark_dirty();
 
@@ -150,6 +161,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint32_t opened_ms_ = 0;
   std::uint32_t active_ms_ = 0;
   std::uint32_t dirty_since_us_ = 0;
+  std::unique_ptr<Doubts> doubts_;
   std::unique_ptr<ClientNames> names_;
 };
 

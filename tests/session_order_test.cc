@@ -205,6 +205,7 @@ class Judge {
   /// Broken connections leave it open whether a write has run, but only where the error says so.
   bool bear_error(const Words& words, const std::string& error) {
     ++errors_;
+    if (errors_allowed_ && error.starts_with("CLUSTERDOWN ")) return true;  // what follows it has run
     if (!errors_allowed_ || !error.starts_with("ERR sluice: ")) return false;
     if (error.starts_with("ERR sluice: the command has not run")) return true;
     const std::string& command = words[0];
@@ -238,7 +239,8 @@ class Judge {
 struct Trial {
   tests::FakeClusterOptions cluster;
   bool reshard = false;
-  bool pairs = true;  ///< requests with several keys of one slot: what follows them waits
+  bool outages = false;  ///< nodes say CLUSTERDOWN now and then
+  bool pairs = true;     ///< requests with several keys of one slot: what follows them waits
 };
 
 void run_trial(Trial trial) {
@@ -253,7 +255,7 @@ void run_trial(Trial trial) {
   config.backend.nodes = {{"127.0.0.1", cluster.port(0)}};
   config.backend.command_timeout = std::chrono::seconds(3);
   const tests::Proxy proxy(config);
-  const bool errors_allowed = trial.cluster.requests_per_cut > 0;
+  const bool errors_allowed = trial.cluster.requests_per_cut > 0 || trial.outages;
 
   const auto deadline = steady_clock::now() + std::chrono::seconds(3);
   std::vector<std::unique_ptr<Judge>> judges;
@@ -279,6 +281,9 @@ void run_trial(Trial trial) {
   std::minstd_rand random(seed);
   while (running > 0) {
     if (trial.reshard) cluster.keyspace().reshard(slots, random);
+    if (trial.outages && random() % 16 == 0) {
+      cluster.keyspace().set_down(random() % trial.cluster.nodes, random() % 3 == 0);
+    }
     std::this_thread::sleep_for(std::chrono::microseconds(random() % 1000));
   }
   for (std::thread& thread : threads) thread.join();
@@ -295,7 +300,11 @@ void run_trial(Trial trial) {
               cluster.keyspace().moves(), cluster.keyspace().refusals(), cluster.cuts());
   EXPECT_GT(judged, 500U);
   EXPECT_GE(cluster.keyspace().refusals(), trial.reshard ? 50U : 0U);
-  EXPECT_GE(cluster.cuts(), errors_allowed ? 2U : 0U);
+  EXPECT_GE(cluster.cuts(), trial.cluster.requests_per_cut > 0 ? 2U : 0U);
+  // Nearly all that meet CLUSTERDOWN are sent again.
+  if (trial.outages) {
+    EXPECT_LT(errors * 10, cluster.keyspace().refusals());
+  }
 }
 
 TEST(SessionOrder, NodesAnswerLate) {
@@ -312,6 +321,14 @@ TEST(SessionOrder, SlotsMoveUnderFullPipelines) {
 
 TEST(SessionOrder, ConnectionsBreak) {
   run_trial({.cluster = {.requests_per_cut = 200}});
+}
+
+TEST(SessionOrder, NodesAreDownForMoments) {
+  run_trial({.cluster = {}, .outages = true});
+}
+
+TEST(SessionOrder, SlotsMoveAndNodesAreDownForMoments) {
+  run_trial({.cluster = {}, .reshard = true, .outages = true});
 }
 
 TEST(SessionOrder, SlotsMoveAndConnectionsBreak) {

@@ -27,7 +27,8 @@ class FakeKeyspace {
   using Arguments = std::span<const std::string_view>;
 
   /// The slots are dealt out evenly. `ports`: one for each node, all on the loopback address.
-  explicit FakeKeyspace(std::vector<std::uint16_t> ports) : ports_(std::move(ports)), data_(ports_.size()) {
+  explicit FakeKeyspace(std::vector<std::uint16_t> ports)
+      : ports_(std::move(ports)), down_(ports_.size()), data_(ports_.size()) {
     const std::size_t share = cluster::kSlotCount / ports_.size() + 1;
     for (std::size_t slot = 0; slot < cluster::kSlotCount; ++slot) owner_.push_back(slot / share);
   }
@@ -68,11 +69,17 @@ class FakeKeyspace {
     }
   }
 
+  /// While down, a node answers CLUSTERDOWN to all that has a key.
+  void set_down(NodeIndex node, bool down) {
+    const std::lock_guard lock(mutex_);
+    down_[node] = down;
+  }
+
   [[nodiscard]] std::size_t moves() const {
     const std::lock_guard lock(mutex_);
     return moves_;
   }
-  /// Redirects and TRYAGAINs given.
+  /// Redirects, TRYAGAINs and CLUSTERDOWNs given.
   [[nodiscard]] std::size_t refusals() const {
     const std::lock_guard lock(mutex_);
     return refusals_;
@@ -98,6 +105,10 @@ class FakeKeyspace {
     for (const std::string_view key : keys) {
       if (cluster::key_slot(key) != slot) return "CROSSSLOT Keys in request don't hash to the same slot";
       present += data_[node].contains(key) ? 1 : 0;
+    }
+    if (down_[node]) {
+      ++refusals_;
+      return "CLUSTERDOWN The cluster is down";
     }
     const auto moving = moving_to_.find(slot);
     const bool complete = present == keys.size();
@@ -187,6 +198,7 @@ class FakeKeyspace {
 
   const std::vector<std::uint16_t> ports_;
   mutable std::mutex mutex_;
+  std::vector<bool> down_;                                                ///< nodes that say so
   std::vector<NodeIndex> owner_;                                          ///< of each slot
   std::map<cluster::Slot, NodeIndex> moving_to_;                          ///< slots on their way
   std::map<cluster::Slot, std::chrono::steady_clock::time_point> moved_;  ///< when a move last ended

@@ -1,0 +1,88 @@
+#include "src/doubts.h"
+
+#include <algorithm>
+#include <iterator>
+#include <utility>
+
+#include "src/fan_out.h"
+#include "src/limits.h"
+#include "src/worker.h"
+
+namespace sluice {
+
+using pool::PendingReply;
+
+namespace {
+
+bool is_before(const PendingReply& place, const PendingReply& later) {
+  const PendingReply* each = place.next;
+  while (each != nullptr && each != &later) each = each->next;
+  return each != nullptr;
+}
+
+}  // namespace
+
+Followed Doubts::followed(const PendingReply& place, std::uint16_t slot) {
+  const PendingReply* later = place.next;
+  for (int i = 0; later != nullptr && i < limits::kOrderSearch; ++i, later = later->next) {
+    const bool waits = later->state == PendingReply::State::kWaiting;
+    if (waits && (later->kind.slot == slot || later->kind.split)) return Followed::kYes;
+  }
+  return later == nullptr ? Followed::kNo : Followed::kUnknown;
+}
+
+void Doubts::add(const PendingReply& place, PendingReply& pending, FanOut* split, std::string_view error) {
+  doubts_.push_back({.place = &place, .pending = &pending, .split = split, .error = std::string(error)});
+}
+
+/// Removes those that are chosen. What is done with them may call back.
+template <typename Chosen>
+std::vector<Doubts::Doubt> Doubts::take(Chosen&& chosen) {
+  std::vector<Doubt> taken;
+  const auto rest =
+      std::stable_partition(doubts_.begin(), doubts_.end(), [&](const Doubt& each) { return !chosen(each); });
+  std::move(rest, doubts_.end(), std::back_inserter(taken));
+  doubts_.erase(rest, doubts_.end());
+  return taken;
+}
+
+void Doubts::on_done(const PendingReply& place, std::uint16_t slot) {
+  const auto decided = take([&](const Doubt& each) {
+    return each.pending->kind.slot == slot && each.place != &place && is_before(*each.place, place);
+  });
+  for (const Doubt& each : decided) give_up(each);
+}
+
+void Doubts::on_retry(const PendingReply& place, std::uint16_t slot) {
+  retry(take([&](const Doubt& each) { return each.pending->kind.slot == slot && is_before(*each.place, place); }));
+}
+
+void Doubts::reconsider() {
+  retry(take([](const Doubt& each) { return followed(*each.place, each.pending->kind.slot) == Followed::kNo; }));
+}
+
+void Doubts::retry(std::vector<Doubt> doubts) {
+  for (const Doubt& each : doubts) {
+    if (!session_.worker().redirection().park(*each.pending)) give_up(each);
+  }
+}
+
+void Doubts::give_up(const Doubt& doubt) {
+  if (doubt.split != nullptr) {
+    doubt.split->settle(*doubt.pending, doubt.error);
+  } else {
+    session_.complete(*doubt.pending, doubt.error);
+  }
+}
+
+void Doubts::abandon() {
+  for (const Doubt& each : take([](const Doubt&) { return true; })) {
+    if (each.split != nullptr) {
+      give_up(each);
+    } else {
+      session_.worker().pending_replies().release(*each.pending);
+    }
+  }
+}
+
+}  // namespace sluice
