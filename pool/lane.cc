@@ -54,7 +54,10 @@ void Lane::append(PendingReply& pending, std::string_view request) {
   enqueued_ += kept.length;
   pending.position = enqueued_;
   kept_bytes_ += kept.length;
-  if (pending_.empty()) progress_ms_ = pool_.now_ms_;
+  if (pending_.empty()) {
+    progress_ms_ = pool_.now_ms_;
+    ++pool_.busy_lanes_;
+  }
   pending_.push(pending);
   mark_dirty();
 }
@@ -298,6 +301,7 @@ void Lane::deliver(std::string_view reply) {
   if (state_ == State::kHandshaking) return on_handshake_reply(reply);
   if (pending_.empty()) return fail("the server sent a reply nobody asked for");
   PendingReply& pending = pending_.pop();
+  if (pending_.empty()) --pool_.busy_lanes_;
   kept_bytes_ -= pending.request.length;
   ++pool_.counters_.replies;
   if (pending.sink != nullptr) {
@@ -313,6 +317,7 @@ void Lane::deliver(std::string_view reply) {
 
 void Lane::lose_all(std::string_view reason) {
   LaneLine lost = std::exchange(pending_, LaneLine());
+  if (!lost.empty()) --pool_.busy_lanes_;
   held_.clear(pool_.room_.chunks);
   scanner_ = resp::ReplyScanner();
   too_large_ = false;

@@ -82,6 +82,8 @@ class Pool {
 
   [[nodiscard]] const std::map<std::string, std::unique_ptr<Node>, std::less<>>& nodes() const { return nodes_; }
   [[nodiscard]] const PoolCounters& counters() const { return counters_; }
+  /// Lanes that owe replies.
+  [[nodiscard]] unsigned busy_lanes() const { return busy_lanes_; }
   [[nodiscard]] std::uint32_t now_ms() const { return now_ms_; }
   /// The worker's clock, set once per turn.
   void set_now_ms(std::uint32_t now_ms) { now_ms_ = now_ms; }
@@ -101,6 +103,7 @@ class Pool {
   std::map<std::string, std::unique_ptr<Node>, std::less<>> nodes_;
   std::vector<Lane*> dirty_;
   PoolCounters counters_;
+  unsigned busy_lanes_ = 0;
   std::uint32_t now_ms_ = 0;
   std::minstd_rand jitter_;
 };

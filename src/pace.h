@@ -2,8 +2,8 @@
 // several, and each turn saved saves a wake-up and makes every send fuller.
 //
 // Nobody waits for what will not come: no more arrivals are waited for than the recent rate brings within the patience,
-// and no more than half as many as clients were active in the last millisecond. So a lone client's request never waits.
-// Thread: one worker.
+// nor than can come at all: from the clients active in the last millisecond that wait for nothing, and from the lanes
+// that owe replies. So a lone client's request never waits. Thread: one worker.
 #pragma once
 
 #include <algorithm>
@@ -37,11 +37,12 @@ class Pace {
     expected_ += (within_patience - expected_) * (elapsed > kForgetNs ? 1.0 : 1.0 / 16);
   }
 
-  /// Completions the next turn waits for, at least 1.
-  [[nodiscard]] unsigned wanted() const {
+  /// Completions the next turn waits for, at least 1. `waiting_clients` wait for replies and as a rule send nothing,
+  /// `busy_lanes` owe some.
+  [[nodiscard]] unsigned wanted(unsigned waiting_clients, unsigned busy_lanes) const {
     const unsigned clients = std::max(active_, active_before_);
-    const unsigned most = std::clamp(clients / 2, 1U, kMostWanted);
-    return std::clamp(static_cast<unsigned>(expected_), 1U, most);
+    const unsigned possible = clients - std::min(clients, waiting_clients) + busy_lanes;
+    return std::clamp(static_cast<unsigned>(expected_), 1U, std::clamp(possible, 1U, kMostWanted));
   }
 
  private:

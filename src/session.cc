@@ -25,6 +25,7 @@ void Session::open(int fd) {
 void Session::close() {
   hold_ = Hold::kFinished;
   drop_input();
+  if (!line_.empty()) worker_.count_waiting(-1);
   // Whoever still owes a reply finds nobody waiting, and lets it go.
   while (!line_.empty()) {
     PendingReply& pending = line_.pop();
@@ -159,6 +160,7 @@ PendingReply& Session::expect(const pool::RequestKind& kind) {
     several_keys_slot_ = same ? kind.slot : pool::RequestKind::kNoSlot;
     ++several_keys_;
   }
+  if (line_.empty()) worker_.count_waiting(1);
   line_.push(pending);
   return pending;
 }
@@ -236,6 +238,7 @@ void Session::pop_front() {
   writes_ -= done.kind.read_only ? 0 : 1;
   several_keys_ -= done.kind.several_keys ? 1 : 0;
   worker_.pending_replies().release(done);
+  if (line_.empty()) worker_.count_waiting(-1);
 }
 
 void Session::release_ready() {

@@ -97,6 +97,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void flush_later(Session& session) { dirty_.push_back(&session); }
   /// A client has sent something, for the first time in this millisecond.
   void count_active_client() { pace_.count_active_client(now_ms()); }
+  /// A client has begun (1) or ceased (-1) to wait for replies.
+  void count_waiting(int change) { waiting_clients_ += static_cast<unsigned>(change); }
   /// The worker's clock in microseconds modulo 2^32.
   [[nodiscard]] std::uint32_t now_us() const { return now_us_; }
   void resume_later(Session& session);
@@ -158,6 +160,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::vector<Session*> closed_;
   std::uint64_t next_session_id_;
   std::uint32_t now_us_ = 0;
+  unsigned waiting_clients_ = 0;
   bool stopping_ = false;
   std::uint32_t stop_ms_ = 0;
   std::uint32_t checked_ms_ = 0;
