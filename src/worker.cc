@@ -97,7 +97,8 @@ void Worker::run() {
 
 void Worker::turn() {
   if (const std::error_code error =
-          ring_.wait(pace_.wanted(waiting_clients_, pool_.busy_lanes()), Pace::kPatience, !dirty_.empty())) {
+          ring_.wait(pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use()), Pace::kPatience,
+                     !dirty_.empty())) {
     spdlog::critical("worker {}: the ring failed: {}", index_, error.message());
     std::abort();
   }
