@@ -1,9 +1,11 @@
 #include "uring/stream.h"
 
+#include <poll.h>
 #include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
+#include <utility>
 
 #include "uring/abi.h"
 
@@ -44,7 +46,34 @@ void Stream::receive() {
   });
 }
 
+void Stream::tap_input(StreamTap& tap) {
+  input_tap_ = &tap;
+  pause();
+}
+
+void Stream::untap_input() {
+  input_tap_ = nullptr;
+  // A poll that is still under way ends with the first byte; what it finds is received then.
+  resume();
+}
+
+void Stream::await_input() {
+  assert(input_is_free() && state_ == State::kOpen);
+  polls_input_ = true;
+  room_.ring.start(receive_, [this](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, fd_, POLLIN | POLLRDHUP); });
+}
+
+void Stream::await_output() {
+  assert(output_is_free() && is_open());
+  polls_output_ = true;
+  room_.ring.start(send_, [this](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, fd_, POLLOUT); });
+}
+
 void Stream::on_receive(Completion completion) {
+  if (std::exchange(polls_input_, false)) {
+    if (state_ == State::kClosing) return join();
+    return input_tap_ != nullptr ? input_tap_->on_input() : receive();
+  }
   if (completion.result > 0) {
     ++room_.receives;
     room_.bytes_received += static_cast<std::uint64_t>(completion.result);
@@ -61,6 +90,8 @@ void Stream::on_receive(Completion completion) {
   if (completion.more()) return;
   if (state_ == State::kClosing) {
     join();
+  } else if (input_tap_ != nullptr) {
+    input_tap_->on_input();
   } else if (!starved_) {
     receive();
   }
@@ -118,6 +149,10 @@ void Stream::flush() {
 
 void Stream::on_send(Completion completion) {
   if (state_ == State::kClosing) return join();
+  if (std::exchange(polls_output_, false)) {
+    // Whatever there is to say about the socket, the next write says it.
+    return output_tap_ != nullptr ? output_tap_->on_output() : handler_.on_sent();
+  }
   if (completion.result < 0) {
     // Nothing was sent. What goes with the next attempt is the owner's to know, so it flushes.
     if (completion.result == -EINTR || completion.result == -EAGAIN) return handler_.on_sent();
@@ -129,6 +164,7 @@ void Stream::on_send(Completion completion) {
   queue_.consume(room_.chunks, static_cast<std::size_t>(completion.result));
   if (state_ == State::kDraining && queue_.bytes() == 0) return close();
   handler_.on_sent();
+  if (output_tap_ != nullptr && output_is_free()) output_tap_->on_output();
 }
 
 void Stream::drain_and_close() {

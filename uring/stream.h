@@ -31,6 +31,16 @@ class StreamHandler {
   ~StreamHandler() = default;
 };
 
+/// Whoever reads or writes a stream's socket in its place for a while. Called from within Ring::deliver.
+class StreamTap {
+ public:
+  virtual ~StreamTap() = default;
+  /// The stream receives no more, or await_input() has come true.
+  virtual void on_input() = 0;
+  /// The stream has sent all that was queued, or await_output() has come true.
+  virtual void on_output() = 0;
+};
+
 class Stream;
 
 /// What the streams of one kind share. Owned by the worker, outlives them.
@@ -76,6 +86,21 @@ class Stream {
   void pause();
   void resume();
   [[nodiscard]] bool paused() const { return paused_; }
+
+  /// Hands the reading of the socket to `tap`. What the kernel had received already still goes to the handler; then the
+  /// tap hears so, and may read. Nobody pauses or resumes the stream meanwhile.
+  void tap_input(StreamTap& tap);
+  /// Receives again.
+  void untap_input();
+  [[nodiscard]] bool input_is_free() const { return !receive_.in_flight(); }
+  /// The tap hears when there is something to read, or the end.
+  void await_input();
+  /// The same for the writing side: nothing is queued meanwhile. The tap hears when all that was queued is sent.
+  void tap_output(StreamTap& tap) { output_tap_ = &tap; }
+  void untap_output() { output_tap_ = nullptr; }
+  [[nodiscard]] bool output_is_free() const { return !send_.in_flight() && queue_.bytes() == 0; }
+  void await_output();
+
   [[nodiscard]] bool is_open() const { return state_ == State::kOpen || state_ == State::kDraining; }
   [[nodiscard]] bool is_closed() const { return state_ == State::kClosed; }
   [[nodiscard]] int fd() const { return fd_; }
@@ -98,11 +123,15 @@ class Stream {
   Operation receive_;
   Operation send_;
   Operation close_;
+  StreamTap* input_tap_ = nullptr;
+  StreamTap* output_tap_ = nullptr;
   int fd_ = -1;
   State state_ = State::kClosed;
   bool paused_ = false;
   bool starved_ = false;  ///< stands in the room's list, to be armed again
   bool ended_ = false;
+  bool polls_input_ = false;   ///< what is in flight as receive_ is a poll
+  bool polls_output_ = false;  ///< the same of send_
 };
 
 }  // namespace uring
