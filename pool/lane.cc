@@ -17,10 +17,11 @@ constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
 
 }  // namespace
 
-Lane::Lane(Pool& pool, Node& node, LaneKey key)
+Lane::Lane(Pool& pool, Node& node, LaneKey key, bool large)
     : pool_(pool),
       node_(node),
       key_(key),
+      large_(large),
       max_bytes_(pool.settings_.max_lane_bytes),
       max_requests_(pool.settings_.max_lane_requests),
       stream_(pool.room_, *this),
@@ -224,6 +225,7 @@ void Lane::tick(std::uint32_t now_ms) {
     return fail("the host name was not resolved in time");
   }
   if (state_ != State::kReady && state_ != State::kHandshaking) return;
+  if (large_reply_ != nullptr && (large_reply_->has_moved() || large_reply_->waits_for_client())) progress_ms_ = now_ms;
   const bool owes = !pending_.empty() || state_ == State::kHandshaking;
   const std::uint32_t quiet_ms = now_ms - progress_ms_;
   if (owes) {
@@ -247,21 +249,63 @@ void Lane::on_received(uring::Lease lease) {
   progress_ms_ = pool_.now_ms_;
   std::string_view bytes = lease.bytes();
   while (!bytes.empty()) {
+    const std::uint64_t body = std::min<std::uint64_t>(scanner_.bulk_bytes_left(), bytes.size());
     const resp::ScanResult result = scanner_.scan(bytes);
     if (result.status == resp::ScanStatus::kError) return fail("the server sent what is not RESP");
     const std::string_view piece = bytes.substr(0, result.length);
+    const bool complete = result.status == resp::ScanStatus::kComplete;
     bytes.remove_prefix(result.length);
-    if (result.status == resp::ScanStatus::kIncomplete) {
+    if (large_reply_ != nullptr || (!complete && goes_in_pieces(piece))) [[unlikely]] {
+      deliver_in_pieces(piece, body, complete);
+    } else if (!complete) {
       gather(piece);
-      return;
-    }
-    if (partial_ == nullptr && !too_large_) {
+    } else if (partial_ == nullptr && !too_large_) {
       deliver(piece);
     } else {
       deliver_gathered(piece);
     }
     if (state_ != State::kReady && state_ != State::kHandshaking) return;
   }
+}
+
+/// The reply under way has a large string open, its sink takes it in pieces: from here on it does.
+bool Lane::goes_in_pieces(std::string_view piece) {
+  if (scanner_.bulk_bytes_left() < pool_.settings_.large_bytes || state_ != State::kReady || too_large_) return false;
+  const char mark = partial_ == nullptr ? piece[0] : partial_->data()[0];
+  PendingReply* pending = pending_.front();
+  if (mark == '>' || pending == nullptr || pending->sink == nullptr) return false;
+  uring::Stream* target = pending->sink->target_of_large(*pending, *this);
+  if (target == nullptr) return false;
+  large_reply_ = std::make_unique<LargeReply>(*this, *pending, *target);
+  if (partial_ != nullptr) {
+    uring::Chunk* begin = std::exchange(partial_, nullptr);
+    large_reply_->take({begin->data(), begin->size}, 0);
+    pool_.room_.chunks.release(begin);
+  }
+  // What is behind it on a shared lane has been sent already; nothing more shall wait for it.
+  if (!std::exchange(large_, true)) node_.replace(*this);
+  return true;
+}
+
+void Lane::deliver_in_pieces(std::string_view piece, std::uint64_t body, bool complete) {
+  large_reply_->take(piece, body);
+  if (!complete) return large_reply_->take_open_string(scanner_.bulk_bytes_left());
+  large_reply_.reset();
+  PendingReply& pending = take_front();
+  if (pending.sink != nullptr) {
+    pending.sink->on_reply_end(pending);
+  } else {
+    pool_.pending_replies_.release(pending);
+  }
+  after_reply();
+}
+
+/// The rest of the reply is for nobody. It is passed over when others wait behind it; else it is not worth reading.
+void Lane::on_client_gone() {
+  if (pending_.size() > 1 || state_ != State::kReady) return;
+  state_ = State::kClosing;
+  stream_.close();
+  lose_all("its client is gone");
 }
 
 void Lane::deliver_gathered(std::string_view last_piece) {
@@ -300,15 +344,24 @@ void Lane::deliver(std::string_view reply) {
   if (reply[0] == '>') return;  // out of band: nothing here subscribes or tracks
   if (state_ == State::kHandshaking) return on_handshake_reply(reply);
   if (pending_.empty()) return fail("the server sent a reply nobody asked for");
-  PendingReply& pending = pending_.pop();
-  if (pending_.empty()) --pool_.busy_lanes_;
-  kept_bytes_ -= pending.request.length;
-  ++pool_.counters_.replies;
+  PendingReply& pending = take_front();
   if (pending.sink != nullptr) {
     pending.sink->on_reply(pending, reply);
   } else {
     pool_.pending_replies_.release(pending);
   }
+  after_reply();
+}
+
+PendingReply& Lane::take_front() {
+  PendingReply& pending = pending_.pop();
+  if (pending_.empty()) --pool_.busy_lanes_;
+  kept_bytes_ -= pending.request.length;
+  ++pool_.counters_.replies;
+  return pending;
+}
+
+void Lane::after_reply() {
   if (blocked_ && kept_bytes_ < max_bytes_ / 2 && pending_.size() < max_requests_ / 2) {
     blocked_ = false;
     pool_.handler_.on_room();
@@ -318,6 +371,8 @@ void Lane::deliver(std::string_view reply) {
 void Lane::lose_all(std::string_view reason) {
   LaneLine lost = std::exchange(pending_, LaneLine());
   if (!lost.empty()) --pool_.busy_lanes_;
+  // It may be the one that has just told of the end.
+  if (large_reply_ != nullptr) pool_.ended_replies_.push_back(std::move(large_reply_));
   held_.clear(pool_.room_.chunks);
   scanner_ = resp::ReplyScanner();
   too_large_ = false;

@@ -13,6 +13,7 @@
 #include <string>
 #include <string_view>
 
+#include "pool/large_reply.h"
 #include "pool/pending_reply.h"
 #include "pool/reply_sink.h"
 #include "resp/reply_scanner.h"
@@ -36,7 +37,8 @@ struct LaneKey {
 
 class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHandler, ReplySink {
  public:
-  Lane(Pool& pool, Node& node, LaneKey key);
+  /// `large`: not one of those that requests share.
+  Lane(Pool& pool, Node& node, LaneKey key, bool large = false);
   ~Lane();
   Lane(const Lane&) = delete;
   Lane& operator=(const Lane&) = delete;
@@ -72,7 +74,12 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
 
   [[nodiscard]] std::size_t pending() const { return pending_.size(); }
 
+  void set_large(bool large) { large_ = large; }
+  /// The client of the reply that goes out in pieces is gone.
+  void drop_target() { large_reply_->drop_target(); }
+
  private:
+  friend class LargeReply;
   enum class State : std::uint8_t { kIdle, kResolving, kConnecting, kHandshaking, kReady, kClosing, kResting };
 
   // The connection's life.
@@ -95,6 +102,11 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   void on_closed() override;
 
   // Replies.
+  [[nodiscard]] PendingReply& take_front();
+  void after_reply();
+  [[nodiscard]] bool goes_in_pieces(std::string_view piece);
+  void deliver_in_pieces(std::string_view piece, std::uint64_t body, bool complete);
+  void on_client_gone();
   void deliver(std::string_view reply);
   void deliver_gathered(std::string_view last_piece);
   void gather(std::string_view piece);
@@ -110,6 +122,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   LaneKey key_;
   State state_ = State::kIdle;
   bool retired_ = false;
+  bool large_;  ///< for large values; others are shared
   std::uint8_t handshake_left_ = 0;
   std::uint8_t handshake_optional_ = 0;  ///< bit i: an error to the i-th hand-shake reply (from the last) is no failure
   bool dirty_ = false;                   ///< stands in the pool's list of lanes to flush
@@ -129,6 +142,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   uring::SendQueue held_;  ///< requests enqueued before the hand-shake is done
   LaneLine pending_;
   resp::ReplyScanner scanner_;
+  std::unique_ptr<LargeReply> large_reply_;
   uring::Chunk* partial_ = nullptr;  ///< the reply that the last receive cut
   bool too_large_ = false;           ///< that reply is beyond the bound and passed over
 };

@@ -23,6 +23,40 @@ void Node::fill(Group& group, const LaneKey& key) {
   }
 }
 
+Lane& Node::large_lane(const LaneKey& key, std::size_t most) {
+  Lane* best = nullptr;
+  std::size_t count = 0;
+  for (const auto& lane : large_) {
+    if (lane->key() != key) continue;
+    ++count;
+    if (best == nullptr || lane->pending() < best->pending()) best = lane.get();
+  }
+  const bool is_free = best != nullptr && best->pending() == 0 && best->accepts();
+  if (is_free || count >= most) return *best;
+  return *large_.emplace_back(std::make_unique<Lane>(pool_, *this, key, true));
+}
+
+void Node::replace(Lane& lane) {
+  const auto replace_in = [&](Group& group) {
+    for (auto& each : group.lanes) {
+      if (each.get() != &lane) continue;
+      const auto is_free = [&](const auto& other) {
+        return other->key() == lane.key() && other->ready() && other->pending() == 0;
+      };
+      const auto free = std::ranges::find_if(large_, is_free);
+      if (free == large_.end()) {
+        large_.push_back(std::exchange(each, std::make_unique<Lane>(pool_, *this, group.key)));
+      } else {
+        std::swap(each, *free);
+        each->set_large(false);
+      }
+    }
+  };
+  for (Group& group : plain_) replace_in(group);
+  for (Group& group : special_) replace_in(group);
+  pool_.handler_.on_lane_replaced();
+}
+
 void Node::on_hello(std::string_view reply) {
   const auto hello = resp::parse_value(reply);
   if (!hello) return;

@@ -26,6 +26,10 @@ class Node {
     return *group->lanes[count == 1 ? 0 : salt % count];
   }
 
+  /// A lane of the same kind with nothing on its way, for one request that may hold it long; made when there is none.
+  /// At `most` such lanes the one with the fewest requests.
+  [[nodiscard]] Lane& large_lane(const LaneKey& key, std::size_t most);
+
   [[nodiscard]] const std::string& host() const { return host_; }
   [[nodiscard]] std::uint16_t port() const { return port_; }
   /// "host:port", "[v6]:port".
@@ -61,6 +65,8 @@ class Node {
     std::vector<std::unique_ptr<Lane>> lanes;
   };
 
+  /// A shared lane has turned out to carry something large: it goes on as a large lane, another takes its place.
+  void replace(Lane& lane);
   void on_hello(std::string_view reply);
   void on_lane_ready();
   void on_lane_failed(std::uint32_t failures_in_a_row);
@@ -87,10 +93,12 @@ class Node {
     for (const Group& group : special_) {
       for (const auto& lane : group.lanes) visit(*lane);
     }
+    for (const auto& lane : large_) visit(*lane);
   }
 
   std::array<Group, 2> plain_;  // by protocol: a primary, database 0, which is nearly all there is
   std::vector<Group> special_;  // the rest: few
+  std::vector<std::unique_ptr<Lane>> large_;
   bool failing_ = false;
   bool wanted_ = false;
   bool replica_ = false;

@@ -53,6 +53,7 @@ struct RequestKind {
   bool several_keys : 1 = false;  ///< of one slot: while the slot moves it may have to wait (TRYAGAIN)
   bool scripted : 1 = false;      ///< its error texts may be the client's own words (scripts, module commands)
   bool silent : 1 = false;        ///< the client asked for no reply (CLIENT REPLY OFF or SKIP)
+  bool large : 1 = false;         ///< on a large lane: its key's value was large
   bool split : 1 = false;         ///< stands for several requests, of several slots
 };
 

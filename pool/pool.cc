@@ -10,6 +10,10 @@ constexpr std::uint32_t kFirstBackOffMs = 20;
 constexpr std::uint32_t kLongestBackOffMs = 2'000;
 // A node that a redirect has named is given this long to appear in the topology.
 constexpr std::uint32_t kForgetAfterMs = 10'000;
+// A pipe as large as a socket's usual buffer moves 10 MB in some forty steps. The kernel lets a user's processes hold
+// 64 MB of pipes (fs.pipe-user-pages-soft) before it gives out smaller ones.
+constexpr std::uint32_t kPipeBytes = 256U << 10;
+constexpr std::size_t kKeptPipes = 64;
 
 }  // namespace
 
@@ -29,6 +33,7 @@ Pool::Pool(uring::StreamRoom& room, uring::Resolver& resolver, PendingReplies& p
       pending_replies_(pending),
       handler_(handler),
       settings_(std::move(settings)),
+      relays_{.pipes = uring::PipePool(kPipeBytes, kKeptPipes)},
       jitter_(std::random_device{}()) {}
 
 Pool::~Pool() = default;
@@ -50,9 +55,11 @@ uring::ChunkSpan Pool::keep(std::string_view request) {
 }
 
 void Pool::flush() {
+  relays_.pump();
   // Only what is dirty now: a flush never makes a lane dirty.
   for (Lane* lane : dirty_) lane->flush();
   dirty_.clear();
+  ended_replies_.clear();
 }
 
 void Pool::tick(std::uint32_t now_ms) {

@@ -13,6 +13,7 @@
 
 #include "pool/node.h"
 #include "pool/pending_reply.h"
+#include "uring/relay.h"
 #include "uring/resolver.h"
 #include "uring/stream.h"
 
@@ -31,6 +32,7 @@ struct Settings {
   bool read_only_replicas = true;          ///< send READONLY on lanes to replicas (cluster)
   std::size_t max_lane_bytes = 64U << 20;  ///< requests kept per lane until answered; beyond: full
   std::size_t max_lane_requests = 1U << 20;
+  std::uint64_t large_bytes = 64U << 10;     ///< strings of this size and more are relayed
   std::size_t max_reply_bytes = 1ULL << 30;  ///< one reply held whole; larger ones break the lane
 };
 
@@ -39,6 +41,8 @@ class PoolHandler {
  public:
   virtual void on_node_ready(Node& node) = 0;
   virtual void on_node_lost(Node& node, std::string_view reason) = 0;
+  /// New requests take another connection than those under way.
+  virtual void on_lane_replaced() = 0;
   /// A lane that was full has room again.
   virtual void on_room() = 0;
 
@@ -85,11 +89,15 @@ class Pool {
   /// Lanes that owe replies.
   [[nodiscard]] unsigned busy_lanes() const { return busy_lanes_; }
   [[nodiscard]] std::uint32_t now_ms() const { return now_ms_; }
+  /// Relays that go on with the next turn: it should come soon.
+  [[nodiscard]] bool has_relays_waiting() const { return !relays_.going_on.empty(); }
+  [[nodiscard]] std::uint64_t relayed_bytes() const { return relays_.relayed_bytes; }
   /// The worker's clock, set once per turn.
   void set_now_ms(std::uint32_t now_ms) { now_ms_ = now_ms; }
 
  private:
   friend class Lane;
+  friend class LargeReply;
   friend class Node;
 
   void mark_dirty(Lane& lane) { dirty_.push_back(&lane); }
@@ -102,6 +110,8 @@ class Pool {
   Settings settings_;
   std::map<std::string, std::unique_ptr<Node>, std::less<>> nodes_;
   std::vector<Lane*> dirty_;
+  uring::RelayRoom relays_;
+  std::vector<std::unique_ptr<LargeReply>> ended_replies_;  ///< of lanes that were lost; gone by the end of the turn
   PoolCounters counters_;
   unsigned busy_lanes_ = 0;
   std::uint32_t now_ms_ = 0;

@@ -6,7 +6,13 @@
 
 #include "pool/pending_reply.h"
 
+namespace uring {
+class Stream;
+}
+
 namespace pool {
+
+class Lane;
 
 /// How a connection's end left a request.
 enum class Loss : std::uint8_t {
@@ -18,6 +24,13 @@ class ReplySink {
  public:
   /// One whole reply; `reply` is readable during the call only. The sink owns `pending` from now on and releases it.
   virtual void on_reply(PendingReply& pending, std::string_view reply) = 0;
+  /// The reply under way holds a large string, and nothing of it has been told. The stream it may go to in pieces as it
+  /// comes: on_piece() for those that are copied, past the sink for the rest, on_reply_end() at last (or on_lost()).
+  /// nullptr: it is told whole, by on_reply(). The sink calls Lane::drop_target() when the stream ends before.
+  [[nodiscard]] virtual uring::Stream* target_of_large(PendingReply&, Lane&) { return nullptr; }
+  virtual void on_piece(PendingReply&, std::string_view) {}
+  /// The sink owns `pending` from now on.
+  virtual void on_reply_end(PendingReply&) {}
   /// No reply will come. The sink owns `pending` from now on: it answers for it or sends it again.
   virtual void on_lost(PendingReply& pending, Loss loss, std::string_view reason) = 0;
 

@@ -208,6 +208,8 @@ void Dispatch::send_keyed(Session& session, const Command& command, const resp::
     const bool cluster = worker_.router().is_cluster();
     kind.slot = cluster ? cluster::key_slot(request.arguments[*index]) : cluster::Slot{0};
     kind.several_keys = cluster && has_several_keys(command, request);
+    if (kind.read_only && worker_.large_keys().contains(request.arguments[*index])) [[unlikely]]
+      return send_large(session, kind, request);
   } else {
     // Without a key nothing says that a replica will do.
     kind.read_only = false;
@@ -228,6 +230,16 @@ void Dispatch::send(Session& session, const pool::RequestKind& kind, const resp:
   } else {
     session.complete(pending, Redirection::lost_error(pool::Loss::kNotSent, "too many requests wait for it"));
   }
+}
+
+/// On a connection of its own, and alone: nothing of the client's is under way beside it that it could overtake.
+void Dispatch::send_large(Session& session, pool::RequestKind kind, const resp::Request& request) {
+  if (session.outstanding() > 0) return session.hold(Hold::kOwnReplies);
+  pool::Lane* lane = worker_.router().large_lane_for(kind, session.salt());
+  if (lane == nullptr || !lane->accepts() || lane->full()) return send(session, kind, request);
+  kind.large = true;
+  lane->enqueue(session.expect(kind), bytes_of(request));
+  session.fenced = true;
 }
 
 void Dispatch::send_to_slot(Session& session, std::uint16_t slot, const resp::Request& request) {

@@ -37,6 +37,7 @@ class Dispatch {
   void send_everywhere(Session& session, const resp::Command& command, const resp::Request& request, Merge merge);
   void send_special(Session& session, const resp::Command& command, const resp::Request& request);
   void send(Session& session, const pool::RequestKind& kind, const resp::Request& request);
+  void send_large(Session& session, pool::RequestKind kind, const resp::Request& request);
   [[nodiscard]] bool knows_shards(Session& session);
   void meet_unknown(Session& session, const resp::Request& request);
   [[nodiscard]] bool in_order(Session& session, std::uint16_t slot);

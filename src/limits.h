@@ -44,6 +44,9 @@ inline constexpr std::uint64_t kMaxArguments = 1U << 20;
 // A pipeline is searched this far for a later request that must not be overtaken; beyond, one is taken to be there.
 inline constexpr int kOrderSearch = 64;
 
+// Connections to one node for large values, per worker. Beyond, transfers wait for one another.
+inline constexpr std::size_t kMaxLargeLanes = 64;
+
 // --- Redirects
 // --------------------------------------------------------------------------------------------------------- A slot
 // moves once per hop; more means that nodes disagree, and waiting helps better than asking.

@@ -4,6 +4,8 @@
 #include <string_view>
 #include <utility>
 
+#include "src/limits.h"
+
 namespace sluice {
 namespace {
 
@@ -69,9 +71,17 @@ Node* Router::in_zone(const ShardNodes& shard, std::uint32_t salt) const {
 }
 
 pool::Lane& Router::lane_of(Node& node, const pool::RequestKind& kind, std::uint32_t salt) {
+  return node.lane(lane_key(node, kind), salt);
+}
+
+pool::LaneKey Router::lane_key(const Node& node, const pool::RequestKind& kind) {
   // One lane for a primary's reads and writes: they must not overtake each other.
-  const bool replica_read = kind.read_only && node.is_replica();
-  return node.lane({kind.protocol, replica_read, kind.database}, salt);
+  return {kind.protocol, kind.read_only && node.is_replica(), kind.database};
+}
+
+pool::Lane* Router::large_lane_for(const pool::RequestKind& kind, std::uint32_t salt) {
+  Node* node = node_for(kind, salt);
+  return node == nullptr ? nullptr : &node->large_lane(lane_key(*node, kind), limits::kMaxLargeLanes);
 }
 
 pool::Lane* Router::lane_for(const pool::RequestKind& kind, std::uint32_t salt) {

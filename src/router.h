@@ -23,6 +23,11 @@ class Router {
   [[nodiscard]] pool::Lane* lane_for(const pool::RequestKind& kind, std::uint32_t salt);
   [[nodiscard]] pool::Lane& lane_of(pool::Node& node, const pool::RequestKind& kind, std::uint32_t salt);
 
+  /// A lane of that node for a large value.
+  [[nodiscard]] pool::Lane* large_lane_for(const pool::RequestKind& kind, std::uint32_t salt);
+
+  /// Requests may take another way than those before them.
+  void on_lane_replaced() { ++version_; }
   /// Takes a new topology; false when it says nothing new.
   bool adopt(cluster::Topology topology);
   /// One slot has moved (MOVED).
@@ -43,6 +48,7 @@ class Router {
     std::vector<pool::Node*> all;  ///< primary first
   };
 
+  [[nodiscard]] static pool::LaneKey lane_key(const pool::Node& node, const pool::RequestKind& kind);
   void resolve();
   [[nodiscard]] pool::Node* reader(const ShardNodes& shard, std::uint32_t salt) const;
   [[nodiscard]] pool::Node* in_zone(const ShardNodes& shard, std::uint32_t salt) const;

@@ -35,6 +35,7 @@ void Session::close() {
       pending.sink = nullptr;
     }
   }
+  if (large_lane_ != nullptr) std::exchange(large_lane_, nullptr)->drop_target();
   if (doubts_ != nullptr) doubts_->abandon();
   held_bytes_ = 0;
   stream_.close();
@@ -170,13 +171,44 @@ void Session::answer(std::string_view reply) {
 }
 
 void Session::on_reply(PendingReply& pending, std::string_view reply) {
+  if (pending.kind.large) [[unlikely]]
+    worker_.forget_large(pending);
   if (reply[0] != '-') [[likely]]
     return complete(pending, reply);
   if (takes_error(pending, pending, nullptr, reply)) return;
   complete(pending, worker_.redirection().as_seen_by_client(pending, reply));
 }
 
+/// The reply to the request whose turn it is may go out as it comes.
+uring::Stream* Session::target_of_large(PendingReply& pending, pool::Lane& lane) {
+  worker_.note_large(pending);
+  if (line_.front() != &pending || pending.kind.silent || !stream_.is_open()) return nullptr;
+  large_lane_ = &lane;
+  return &stream_;
+}
+
+void Session::on_piece(PendingReply&, std::string_view piece) {
+  stream_.queue().append(worker_.client_room().chunks, piece);
+  mark_dirty();
+  check_output();
+}
+
+void Session::on_reply_end(PendingReply& pending) {
+  large_lane_ = nullptr;
+  active_ms_ = worker_.now_ms();
+  if (doubts_ != nullptr) doubts_->on_done(pending, pending.kind.slot);
+  pop_front();
+  release_ready();
+}
+
 void Session::on_lost(PendingReply& pending, pool::Loss loss, std::string_view reason) {
+  if (large_lane_ != nullptr && line_.front() == &pending) {
+    // A part of the reply has gone out: there is no other end than the connection's.
+    large_lane_ = nullptr;
+    pending.state = PendingReply::State::kReady;
+    hold_ = Hold::kFinished;
+    return worker_.close_later(*this);
+  }
   const bool repeatable = loss == pool::Loss::kNotSent || (pending.kind.read_only && !has_writes_outstanding());
   if (repeatable && takes_lost(pending, pending)) return;
   complete(pending, worker_.redirection().lost_error(loss, reason));

@@ -108,6 +108,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   /// Chooses among lanes and replicas, the same for all of this client's requests.
   [[nodiscard]] std::uint32_t salt() const { return static_cast<std::uint32_t>(id_ * 0x9e3779b97f4a7c15ULL >> 32); }
   [[nodiscard]] int fd() const { return stream_.fd(); }
+  /// In the middle of a reply that is not held here: its client may take all the time it likes.
+  [[nodiscard]] bool relays() const { return large_lane_ != nullptr; }
   [[nodiscard]] std::uint32_t opened_ms() const { return opened_ms_; }
   [[nodiscard]] std::uint32_t active_ms() const { return active_ms_; }
   [[nodiscard]] Worker& worker() { return worker_; }
@@ -124,6 +126,9 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
 
   // pool::ReplySink
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;
+  uring::Stream* target_of_large(pool::PendingReply& pending, pool::Lane& lane) override;
+  void on_piece(pool::PendingReply& pending, std::string_view piece) override;
+  void on_reply_end(pool::PendingReply& pending) override;
   void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;
 
  private:
@@ -161,6 +166,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint32_t opened_ms_ = 0;
   std::uint32_t active_ms_ = 0;
   std::uint32_t dirty_since_us_ = 0;
+  pool::Lane* large_lane_ = nullptr;  ///< sends the front of the line in pieces
   std::unique_ptr<Doubts> doubts_;
   std::unique_ptr<ClientNames> names_;
 };

@@ -7,6 +7,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "resp/key_finder.h"
 #include "src/front.h"
 #include "src/info.h"
 #include "src/limits.h"
@@ -28,6 +29,7 @@ pool::Settings pool_settings(const Config& config) {
   settings.ping_interval_ms = std::min(settings.ping_interval_ms, std::max(settings.command_timeout_ms / 2, 500U));
   settings.lanes_per_node = config.pool.connections_per_node;
   settings.read_only_replicas = config.backend.kind == BackendKind::kCluster;
+  settings.large_bytes = config.large_values.threshold;
   return settings;
 }
 
@@ -97,8 +99,9 @@ void Worker::run() {
 
 void Worker::turn() {
   if (const std::error_code error =
-          ring_.wait(pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use()), Pace::kPatience,
-                     !dirty_.empty())) {
+          ring_.wait(pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use()),
+                     pool_.has_relays_waiting() ? std::chrono::microseconds(0) : Pace::kPatience,
+                     !dirty_.empty() || pool_.has_relays_waiting())) {
     spdlog::critical("worker {}: the ring failed: {}", index_, error.message());
     std::abort();
   }
@@ -169,11 +172,35 @@ void Worker::check_sessions() {
   for (Session* session = sessions_; session != nullptr; session = session->next) {
     const std::uint32_t quiet = now_ms() - session->active_ms();
     const bool idle = timeout != 0 && quiet > timeout && session->outstanding() == 0 && session->unsent() == 0;
-    const bool stuck = session->held() == Hold::kFinished && quiet > 2 * patience;
+    const bool stuck = session->held() == Hold::kFinished && quiet > 2 * patience && !session->relays();
     const bool overdue = stopping_ && now_ms() - stop_ms_ > limits::kDrainMs;
     if (idle) ++counters_.clients_timed_out;
     if (idle || stuck || overdue) close_later(*session);
   }
+}
+
+// --- Large values
+// ------------------------------------------------------------------------------------------------------
+
+/// Empty when the request has none, or its bytes are kept no more.
+std::string_view Worker::key_of(const pool::PendingReply& pending) {
+  if (pending.request.chunk == nullptr) return {};
+  resp::RequestParser parser;
+  resp::Request request;
+  const auto status = parser.parse(pending.request_bytes(), request_limits_, request);
+  if (status != resp::ParseStatus::kComplete || request.arguments.empty()) return {};
+  const resp::Command* command = commands_.find(request.arguments);
+  if (command == nullptr) return {};
+  const auto index = resp::find_first_key(*command, request.arguments);
+  return index ? request.arguments[*index] : std::string_view();
+}
+
+void Worker::note_large(const pool::PendingReply& pending) {
+  if (const std::string_view key = key_of(pending); !key.empty()) large_keys_.note(key);
+}
+
+void Worker::forget_large(const pool::PendingReply& pending) {
+  if (const std::string_view key = key_of(pending); !key.empty()) large_keys_.forget(key);
 }
 
 // --- Sessions

@@ -26,6 +26,7 @@
 #include "src/command_learning.h"
 #include "src/config.h"
 #include "src/dispatch.h"
+#include "src/large_keys.h"
 #include "src/pace.h"
 #include "src/redirection.h"
 #include "src/router.h"
@@ -81,6 +82,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   [[nodiscard]] CommandLearning& learning() { return learning_; }
   [[nodiscard]] Dispatch& dispatch() { return *dispatch_; }
   [[nodiscard]] resp::CommandTable& commands() { return commands_; }
+  [[nodiscard]] LargeKeys& large_keys() { return large_keys_; }
   [[nodiscard]] WorkerCounters& counters() { return counters_; }
   /// The request being parsed: one for all sessions, used again and again.
   [[nodiscard]] resp::Request& request() { return request_; }
@@ -90,6 +92,9 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void answer_info(Session& session);
   /// Completes a session's place in its line for whoever has worked on it; lets it go when the client is gone.
   void settle(pool::PendingReply& whole, std::string_view reply);
+  /// The reply to this request holds a large string, or holds none any more.
+  void note_large(const pool::PendingReply& pending);
+  void forget_large(const pool::PendingReply& pending);
   /// This worker's part of SLUICE INFO.
   [[nodiscard]] std::string describe() const;
 
@@ -109,6 +114,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   [[nodiscard]] const uring::Mailbox& mailbox() const { return mailbox_; }
 
  private:
+  [[nodiscard]] std::string_view key_of(const pool::PendingReply& pending);
   void turn();
   std::uint64_t set_clock();
   void finish_turn();
@@ -122,6 +128,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void on_timer() override;
   void on_node_ready(pool::Node& node) override;
   void on_node_lost(pool::Node& node, std::string_view reason) override;
+  void on_lane_replaced() override { router_.on_lane_replaced(); }
   void on_room() override;
   void on_topology_changed() override;
   void on_command_learned() override { resume_held(Hold::kLearning); }
@@ -144,6 +151,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   TopologyRefresh refresh_;
   Redirection redirection_;
   resp::CommandTable commands_;
+  LargeKeys large_keys_;
   CommandLearning learning_;
   resp::Request request_;
   resp::RequestLimits request_limits_;

@@ -306,11 +306,20 @@ RC_GTEST_PROP(LaneChaos, EveryRequestHearsOnceAndTheTruth, ()) {
     rig.advance(100);
     return rig.lane().accepts();
   }));
-  const std::size_t last = rig.outcomes.size();
-  chaos.asked[0].push_back(last);
-  rig.ask(text_of(last));
-  RC_ASSERT(rig.hears(last));
-  RC_ASSERT(rig.outcomes[last]->reply.has_value());
+  // The last kills may still be on their way to each lane: a request may be lost to one of them, not to more.
+  bool is_served = false;
+  for (int attempt = 0; attempt < 3 && !is_served; ++attempt) {
+    const std::size_t last = rig.outcomes.size();
+    chaos.asked[0].push_back(last);
+    rig.ask(text_of(last));
+    RC_ASSERT(rig.hears(last));
+    is_served = rig.outcomes[last]->reply.has_value();
+    RC_ASSERT(rig.until([&] {
+      rig.advance(100);
+      return rig.lane().accepts();
+    }));
+  }
+  RC_ASSERT(is_served);
   chaos.check();
   rig.turns.ring.set_faults(nullptr);
 }

@@ -120,6 +120,7 @@ class PoolRig final : public pool::PoolHandler, public pool::ReplySink {
   std::vector<std::string> lost_reasons;         ///< of on_node_lost
   std::size_t nodes_ready = 0;
   std::size_t rooms = 0;
+  std::size_t replaced = 0;
   std::function<void(pool::PendingReply&)> then_lost;  ///< takes the pending reply over
 
  private:
@@ -139,6 +140,7 @@ class PoolRig final : public pool::PoolHandler, public pool::ReplySink {
   }
   void on_node_ready(pool::Node&) override { ++nodes_ready; }
   void on_node_lost(pool::Node&, std::string_view reason) override { lost_reasons.emplace_back(reason); }
+  void on_lane_replaced() override { ++replaced; }
   void on_room() override { ++rooms; }
 };
 

@@ -1,0 +1,72 @@
+#include "pool/large_reply.h"
+
+#include <algorithm>
+#include <utility>
+
+#include "pool/lane.h"
+#include "pool/pool.h"
+
+namespace pool {
+
+LargeReply::LargeReply(Lane& lane, PendingReply& pending, uring::Stream& target)
+    : lane_(lane), pending_(pending), target_(&target), relay_(lane.pool_.relays_, *this) {}
+
+void LargeReply::take(std::string_view piece, std::uint64_t body) {
+  if (relay_.running() && body > 0) {
+    relayed_ -= body;
+    relay_.skip(body);
+    if (relay_.left() == 0) relay_.stop();
+  }
+  if (target_ != nullptr) pending_.sink->on_piece(pending_, piece);
+}
+
+void LargeReply::take_open_string(std::uint64_t left) {
+  if (target_ == nullptr || copies_ || relay_.running() || left < lane_.pool_.settings_.large_bytes) return;
+  relayed_ = left_seen_ = left;
+  target_full_ = false;
+  // Without a pipe it goes by copy.
+  copies_ = !relay_.start(lane_.stream_, *target_, left);
+}
+
+void LargeReply::end_relay() {
+  if (!relay_.running()) return;
+  lane_.scanner_.skip(relayed_ - relay_.left());
+  relay_.stop();
+}
+
+void LargeReply::on_relayed() {
+  lane_.scanner_.skip(relayed_);
+  lane_.progress_ms_ = lane_.pool_.now_ms();
+}
+
+void LargeReply::on_source_broken(int error) {
+  end_relay();
+  lane_.on_ended(error);
+}
+
+void LargeReply::on_target_broken(int) {
+  // Its session hears the same from its own stream, and closes.
+  drop_target();
+}
+
+void LargeReply::on_target_full() {
+  target_full_ = true;
+  if (lane_.pending_.size() < 2) return;
+  copies_ = true;
+  const std::string rest = relay_.take_rest();
+  end_relay();
+  pending_.sink->on_piece(pending_, rest);
+}
+
+void LargeReply::drop_target() {
+  end_relay();
+  target_ = nullptr;
+  lane_.on_client_gone();
+}
+
+bool LargeReply::has_moved() {
+  const std::uint64_t left = relay_.left();
+  return std::exchange(left_seen_, left) != left;
+}
+
+}  // namespace pool
