@@ -78,6 +78,8 @@ void Lane::flush() {
 void Lane::on_sent() {
   if (stream_.queue().bytes() > 0) {
     mark_dirty();
+  } else if (open_ != nullptr) {
+    open_->sink->on_request_sent();
   } else if (pending_.empty()) {
     stream_.queue().trim(pool_.room_.chunks);
   }
@@ -226,12 +228,12 @@ void Lane::tick(std::uint32_t now_ms) {
   }
   if (state_ != State::kReady && state_ != State::kHandshaking) return;
   if (large_reply_ != nullptr && (large_reply_->has_moved() || large_reply_->waits_for_client())) progress_ms_ = now_ms;
+  if (open_ != nullptr) progress_ms_ = now_ms;  // whoever sends it watches over it
   const bool owes = !pending_.empty() || state_ == State::kHandshaking;
   const std::uint32_t quiet_ms = now_ms - progress_ms_;
   if (owes) {
     if (quiet_ms <= settings.command_timeout_ms) return;
-    node_.on_silence();
-    fail("no reply within command_timeout");
+    give_up("no reply within command_timeout");
   } else if (settings.idle_timeout_ms != 0 && now_ms - used_ms_ > settings.idle_timeout_ms) {
     state_ = State::kClosing;
     stream_.close();
@@ -302,10 +304,52 @@ void Lane::deliver_in_pieces(std::string_view piece, std::uint64_t body, bool co
 
 /// The rest of the reply is for nobody. It is passed over when others wait behind it; else it is not worth reading.
 void Lane::on_client_gone() {
-  if (pending_.size() > 1 || state_ != State::kReady) return;
+  if (pending_.size() == 1) hang_up("its client is gone");
+}
+
+/// The end of a connection that has done nothing wrong.
+void Lane::hang_up(std::string_view reason) {
+  if (state_ != State::kReady) return;
   state_ = State::kClosing;
   stream_.close();
-  lose_all("its client is gone");
+  lose_all(reason);
+}
+
+// --- Requests sent as they come
+// -----------------------------------------------------------------------------------------
+
+void Lane::open_request(PendingReply& pending, bool asking) {
+  assert(ready() && pending_.empty() && accepts());
+  if (asking) append(pool_.pending_replies_.take(), kAsking);
+  ++pool_.counters_.requests;
+  if (pending_.empty()) ++pool_.busy_lanes_;
+  progress_ms_ = used_ms_ = pool_.now_ms_;
+  pending.position = enqueued_;
+  pending_.push(pending);
+  open_ = &pending;
+}
+
+void Lane::append_to_request(std::string_view bytes) {
+  assert(open_ != nullptr);
+  stream_.queue().append(pool_.room_.chunks, bytes);
+  enqueued_ += static_cast<std::uint32_t>(bytes.size());
+  open_->position = enqueued_;
+  mark_dirty();
+}
+
+void Lane::give_up(std::string_view reason) {
+  node_.on_silence();
+  fail(reason);
+}
+
+void Lane::close_request() {
+  open_ = nullptr;
+  progress_ms_ = pool_.now_ms_;
+}
+
+void Lane::break_request() {
+  if (open_ != nullptr) open_->sink = nullptr;
+  hang_up("its client is gone");
 }
 
 void Lane::deliver_gathered(std::string_view last_piece) {
@@ -355,6 +399,7 @@ void Lane::deliver(std::string_view reply) {
 
 PendingReply& Lane::take_front() {
   PendingReply& pending = pending_.pop();
+  if (&pending == open_) open_ = nullptr;
   if (pending_.empty()) --pool_.busy_lanes_;
   kept_bytes_ -= pending.request.length;
   ++pool_.counters_.replies;
@@ -371,6 +416,7 @@ void Lane::after_reply() {
 void Lane::lose_all(std::string_view reason) {
   LaneLine lost = std::exchange(pending_, LaneLine());
   if (!lost.empty()) --pool_.busy_lanes_;
+  open_ = nullptr;
   // It may be the one that has just told of the end.
   if (large_reply_ != nullptr) pool_.ended_replies_.push_back(std::move(large_reply_));
   held_.clear(pool_.room_.chunks);

@@ -46,7 +46,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   [[nodiscard]] const LaneKey& key() const { return key_; }
 
   /// False while closing or resting after a failure, and once retired: the caller keeps the request and tries later.
-  [[nodiscard]] bool accepts() const { return state_ < State::kClosing && !retired_; }
+  [[nodiscard]] bool accepts() const { return state_ < State::kClosing && !retired_ && open_ == nullptr; }
   /// The bound on requests in flight is reached: the caller stops reading from its client.
   [[nodiscard]] bool full() {
     const bool is_full = kept_bytes_ > max_bytes_ || pending_.size() > max_requests_;
@@ -73,6 +73,19 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   [[nodiscard]] bool gone() const { return retired_ && !dirty_ && idle() && !connector_.in_flight(); }
 
   [[nodiscard]] std::size_t pending() const { return pending_.size(); }
+
+  /// A request that is sent as it comes: nothing else is enqueued until it is closed. Only while ready() and without
+  /// requests pending. `pending` holds no bytes: such a request cannot be sent again. `asking`: behind an ASKING.
+  void open_request(PendingReply& pending, bool asking);
+  void append_to_request(std::string_view bytes);
+  void close_request();
+  /// The request ends in the middle, and the connection with it; its reply is for nobody any more.
+  void break_request();
+  /// Where its bytes go by relay; nothing is appended meanwhile.
+  [[nodiscard]] uring::Stream& stream() { return stream_; }
+  [[nodiscard]] Node& node() { return node_; }
+  /// The server does not do what it should; for whoever watches over a request that is sent as it comes.
+  void give_up(std::string_view reason);
 
   void set_large(bool large) { large_ = large; }
   /// The client of the reply that goes out in pieces is gone.
@@ -106,6 +119,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   void after_reply();
   [[nodiscard]] bool goes_in_pieces(std::string_view piece);
   void deliver_in_pieces(std::string_view piece, std::uint64_t body, bool complete);
+  void hang_up(std::string_view reason);
   void on_client_gone();
   void deliver(std::string_view reply);
   void deliver_gathered(std::string_view last_piece);
@@ -142,6 +156,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   uring::SendQueue held_;  ///< requests enqueued before the hand-shake is done
   LaneLine pending_;
   resp::ReplyScanner scanner_;
+  PendingReply* open_ = nullptr;  ///< its request is being sent as it comes
   std::unique_ptr<LargeReply> large_reply_;
   uring::Chunk* partial_ = nullptr;  ///< the reply that the last receive cut
   bool too_large_ = false;           ///< that reply is beyond the bound and passed over

@@ -91,6 +91,7 @@ class Pool {
   [[nodiscard]] std::uint32_t now_ms() const { return now_ms_; }
   /// Relays that go on with the next turn: it should come soon.
   [[nodiscard]] bool has_relays_waiting() const { return !relays_.going_on.empty(); }
+  [[nodiscard]] uring::RelayRoom& relays() { return relays_; }
   [[nodiscard]] std::uint64_t relayed_bytes() const { return relays_.relayed_bytes; }
   /// The worker's clock, set once per turn.
   void set_now_ms(std::uint32_t now_ms) { now_ms_ = now_ms; }

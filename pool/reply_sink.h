@@ -29,6 +29,8 @@ class ReplySink {
   /// nullptr: it is told whole, by on_reply(). The sink calls Lane::drop_target() when the stream ends before.
   [[nodiscard]] virtual uring::Stream* target_of_large(PendingReply&, Lane&) { return nullptr; }
   virtual void on_piece(PendingReply&, std::string_view) {}
+  /// What was appended to an open request is sent (see Lane::open_request).
+  virtual void on_request_sent() {}
   /// The sink owns `pending` from now on.
   virtual void on_reply_end(PendingReply&) {}
   /// No reply will come. The sink owns `pending` from now on: it answers for it or sends it again.

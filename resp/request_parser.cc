@@ -282,8 +282,14 @@ std::optional<OpenBulk> RequestParser::open_bulk(std::string_view input, Request
   }
 }
 
+std::uint64_t RequestParser::forwardable() const {
+  if (phase_ != Phase::kBulkBody) return position_;
+  // The terminator itself may have been forwarded in part, as what it was taken for.
+  return position_ < 2 ? 0 : position_ - 2;
+}
+
 void RequestParser::forwarded(std::uint64_t bytes) {
-  assert(bytes <= (phase_ == Phase::kBulkBody ? position_ - 2 : position_));
+  assert(bytes <= forwardable());
   position_ -= bytes;
   headless_ = true;
 }

@@ -75,6 +75,10 @@ class RequestParser {
   /// routed, while it is on its way. O(arguments). Not after forwarded().
   [[nodiscard]] std::optional<OpenBulk> open_bulk(std::string_view input, Request& out) const;
 
+  /// After kIncomplete: how many bytes forwarded() may take: whole elements, and the body waited for to its end,
+  /// terminator excluded (which may lie beyond the input).
+  [[nodiscard]] std::uint64_t forwardable() const;
+
   /// After kIncomplete: the first `bytes` bytes of the request have gone on without us, or will (a splice), and are not
   /// shown again: the next input begins behind them. They may end anywhere up to the end of the body waited for,
   /// terminator excluded. kComplete then tells the end of the request only: `arguments` is empty, `bytes` is the rest,

@@ -116,6 +116,27 @@ void Dispatch::handle(Session& session, const resp::Request& request) {
   }
 }
 
+void Dispatch::handle_open(Session& session, const resp::Request& request, std::uint64_t missing) {
+  const std::vector<std::string_view>& arguments = request.arguments;
+  const Command* command = arguments.empty() ? nullptr : worker_.commands().find(arguments);
+  const std::uint64_t count = arguments.size() + missing;
+  if (command == nullptr || command->session_class != SessionClass::kShared || !command->accepts_arity(count)) return;
+  // A split of several keys has to know them all. Of others the first key says where, and the node checks the rest.
+  const bool one_key = command->request_policy == RequestPolicy::kNone ||
+                       (command->request_policy == RequestPolicy::kMultiShard && count == 3);
+  const bool key_is_known =
+      !command->key_specs.empty() && command->key_specs.front().begin == resp::KeySpec::Begin::kIndex;
+  const auto index = one_key && key_is_known ? resp::find_first_key(*command, arguments) : std::nullopt;
+  if (!index) return;
+  if (session.outstanding() > 0) return session.hold(Hold::kOwnReplies);
+  pool::RequestKind kind = kind_of(session, *command);
+  kind.read_only = false;
+  kind.slot = worker_.router().is_cluster() ? cluster::key_slot(arguments[*index]) : cluster::Slot{0};
+  ++worker_.counters().commands;
+  worker_.large_keys().note(arguments[*index]);
+  session.begin_upload(kind, arguments[*index]);
+}
+
 void Dispatch::meet_unknown(Session& session, const resp::Request& request) {
   if (equals_ignoring_case(request.arguments[0], "sluice")) return local_.handle_sluice(session, request);
   switch (worker_.learning().ask(request.arguments, session.salt())) {

@@ -25,6 +25,7 @@ class Router {
 
   /// A lane of that node for a large value.
   [[nodiscard]] pool::Lane* large_lane_for(const pool::RequestKind& kind, std::uint32_t salt);
+  [[nodiscard]] static pool::Lane& large_lane_of(pool::Node& node, const pool::RequestKind& kind);
 
   /// Requests may take another way than those before them.
   void on_lane_replaced() { ++version_; }

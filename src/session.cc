@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <utility>
 
+#include "src/large_upload.h"
 #include "src/limits.h"
 #include "src/worker.h"
 
@@ -35,6 +36,10 @@ void Session::close() {
       pending.sink = nullptr;
     }
   }
+  if (upload_ != nullptr) {
+    upload_->abandon();
+    worker_.bury(std::move(upload_));
+  }
   if (large_lane_ != nullptr) std::exchange(large_lane_, nullptr)->drop_target();
   if (doubts_ != nullptr) doubts_->abandon();
   held_bytes_ = 0;
@@ -53,8 +58,10 @@ void Session::finish() {
 void Session::on_received(uring::Lease lease) {
   const std::uint32_t now_ms = worker_.now_ms();
   if (std::exchange(active_ms_, now_ms) != now_ms) worker_.count_active_client();
-  if (hold_ == Hold::kFinished) return;
-  const std::string_view bytes = lease.bytes();
+  if (hold_ == Hold::kFinished && upload_ == nullptr) return;
+  std::string_view bytes = lease.bytes();
+  if (upload_ != nullptr && upload_->relays()) bytes = upload_->take_early(bytes);
+  if (bytes.empty()) return;
   if (input_ == nullptr && hold_ == Hold::kNone) {
     const std::size_t used = consume(bytes);
     if (used < bytes.size()) keep(bytes.substr(used));
@@ -67,9 +74,19 @@ void Session::on_received(uring::Lease lease) {
 std::size_t Session::consume(std::string_view input) {
   resp::Request& request = worker_.request();
   std::size_t used = 0;
-  while (used < input.size() && may_dispatch()) {
+  while (used < input.size()) {
+    if (upload_ != nullptr) [[unlikely]] {
+      const std::size_t taken = hold_ == Hold::kNone ? upload_->feed(input.substr(used)) : 0;
+      if (taken == 0) break;
+      used += taken;
+      continue;
+    }
+    if (!may_dispatch()) break;
     const resp::ParseStatus status = parser_.parse(input.substr(used), worker_.request_limits(), request);
-    if (status == resp::ParseStatus::kIncomplete) break;
+    if (status == resp::ParseStatus::kIncomplete) {
+      if (!dispatch_open(input.substr(used))) break;
+      continue;
+    }
     if (status == resp::ParseStatus::kError) {
       refuse(parser_.error());
       return input.size();
@@ -83,6 +100,28 @@ std::size_t Session::consume(std::string_view input) {
     used += request.bytes.size();
   }
   return used;
+}
+
+/// The request at the front of `input` is not whole. True when it has a large argument and is sent as it comes.
+bool Session::dispatch_open(std::string_view input) {
+  if (parser_.bytes_wanted() < worker_.config().large_values.threshold) [[likely]]
+    return false;
+  resp::Request& request = worker_.request();
+  const auto open = parser_.open_bulk(input, request);
+  if (!open || open->length < worker_.config().large_values.threshold) return false;
+  worker_.dispatch().handle_open(*this, request, open->arguments_behind + 1);
+  return upload_ != nullptr;
+}
+
+void Session::begin_upload(const pool::RequestKind& kind, std::string_view key) {
+  upload_ = std::make_unique<LargeUpload>(*this, kind, key);
+  upload_->start();
+}
+
+void Session::end_upload() {
+  worker_.bury(std::move(upload_));
+  if (hold_ != Hold::kUpload) return;
+  worker_.resume_later(*this);
 }
 
 bool Session::may_dispatch() {
@@ -116,6 +155,7 @@ void Session::keep(std::string_view bytes) {
 
 void Session::resume() {
   if (hold_ == Hold::kFinished || !stream_.is_open()) return;
+  if (upload_ != nullptr && (upload_->relays() || upload_->is_whole())) return;
   hold_ = Hold::kNone;
   if (input_ != nullptr) {
     const std::size_t used = consume({input_->data() + input_used_, input_->size - input_used_});
@@ -125,7 +165,7 @@ void Session::resume() {
     }
   }
   if (hold_ != Hold::kNone) return;
-  if (ended_) return finish();
+  if (ended_) return upload_ == nullptr ? finish() : close();
   stream_.resume();
 }
 
@@ -329,9 +369,11 @@ void Session::on_sent() {
 }
 
 void Session::on_ended(int error) {
-  if (error != 0) return close();
+  const bool cut = upload_ != nullptr && !upload_->is_whole() && hold_ == Hold::kNone;
+  if (error != 0 || cut) return close();
   // The client may have shut down its writing side alone: what it has asked for is still answered.
-  if (hold_ != Hold::kNone && hold_ != Hold::kFinished && input_ != nullptr) {
+  const bool has_more = input_ != nullptr || upload_ != nullptr;
+  if (hold_ != Hold::kNone && hold_ != Hold::kFinished && has_more) {
     ended_ = true;
     return;
   }

@@ -19,6 +19,7 @@
 
 namespace sluice {
 
+class LargeUpload;
 class Worker;
 
 /// Why a session dispatches nothing for now.
@@ -29,6 +30,7 @@ enum class Hold : std::uint8_t {
   kOutput,      ///< until half of its unsent replies are sent
   kRoom,        ///< until a backend's queue has room
   kLearning,    ///< until a backend has told what the command is
+  kUpload,      ///< until a large request needs more of its bytes, or is answered
   kTopology,    ///< until the shards are known, or the command's time is up
   kFinished,    ///< for good: it closes once all its replies are out
 };
@@ -62,6 +64,9 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void complete(pool::PendingReply& pending, std::string_view reply);
   /// A reply that is known at once.
   void answer(std::string_view reply);
+  /// The request that is arriving has a large argument and is sent as it comes.
+  void begin_upload(const pool::RequestKind& kind, std::string_view key);
+  void end_upload();
   void hold(Hold reason) { hold_ = reason; }
   [[nodiscard]] Hold held() const { return hold_; }
   /// The hold's reason may be gone: dispatches what was kept. Called by the worker, outside of any handler of this
@@ -108,6 +113,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   /// Chooses among lanes and replicas, the same for all of this client's requests.
   [[nodiscard]] std::uint32_t salt() const { return static_cast<std::uint32_t>(id_ * 0x9e3779b97f4a7c15ULL >> 32); }
   [[nodiscard]] int fd() const { return stream_.fd(); }
+  [[nodiscard]] uring::Stream& stream() { return stream_; }
+  [[nodiscard]] resp::RequestParser& parser() { return parser_; }
   /// In the middle of a reply that is not held here: its client may take all the time it likes.
   [[nodiscard]] bool relays() const { return large_lane_ != nullptr; }
   [[nodiscard]] std::uint32_t opened_ms() const { return opened_ms_; }
@@ -140,6 +147,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
 
   [[nodiscard]] std::size_t consume(std::string_view input);
   [[nodiscard]] bool may_dispatch();
+  [[nodiscard]] bool dispatch_open(std::string_view input);
   void keep(std::string_view input);
   void drop_input();
   void refuse(std::string_view error);
@@ -167,6 +175,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint32_t active_ms_ = 0;
   std::uint32_t dirty_since_us_ = 0;
   pool::Lane* large_lane_ = nullptr;  ///< sends the front of the line in pieces
+  std::unique_ptr<LargeUpload> upload_;
   std::unique_ptr<Doubts> doubts_;
   std::unique_ptr<ClientNames> names_;
 };

@@ -10,6 +10,7 @@
 #include "resp/key_finder.h"
 #include "src/front.h"
 #include "src/info.h"
+#include "src/large_upload.h"
 #include "src/limits.h"
 
 namespace sluice {
@@ -133,6 +134,11 @@ void Worker::finish_turn() {
   backend_room_.rearm();
   for (Session* session : closed_) remove(*session);
   closed_.clear();
+  buried_.clear();
+}
+
+void Worker::bury(std::unique_ptr<LargeUpload> upload) {
+  buried_.push_back(std::move(upload));
 }
 
 /// A session in the middle of a pipeline is given a moment to gather the rest of its replies.
@@ -159,6 +165,7 @@ void Worker::tick() {
   pool_.tick(now_ms());
   redirection_.retry();
   learning_.tick();
+  for (std::size_t i = 0; i < uploads_.size(); ++i) uploads_[i]->tick(now_ms());
   if (!router_.knows_topology()) resume_held(Hold::kTopology);
   if (now_ms() - checked_ms_ >= 1000 || stopping_) check_sessions();
   if (stopping_ && session_count_ == 0) pool_.retire();

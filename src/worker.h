@@ -41,6 +41,7 @@
 namespace sluice {
 
 class Front;
+class LargeUpload;
 
 /// Since start; shown by SLUICE INFO.
 struct WorkerCounters {
@@ -109,6 +110,9 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void resume_later(Session& session);
   void close_later(Session& session) { closing_.push_back(&session); }
   void reap_later(Session& session) { closed_.push_back(&session); }
+  /// Destroys it at the end of the turn: it may be in the middle of a call.
+  void bury(std::unique_ptr<LargeUpload> upload);
+  [[nodiscard]] std::vector<LargeUpload*>& uploads() { return uploads_; }
 
   [[nodiscard]] unsigned index() const { return index_; }
   [[nodiscard]] const uring::Mailbox& mailbox() const { return mailbox_; }
@@ -166,6 +170,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::vector<Session*> resuming_;
   std::vector<Session*> closing_;
   std::vector<Session*> closed_;
+  std::vector<LargeUpload*> uploads_;
+  std::vector<std::unique_ptr<LargeUpload>> buried_;
   std::uint64_t next_session_id_;
   std::uint32_t now_us_ = 0;
   unsigned waiting_clients_ = 0;

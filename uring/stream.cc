@@ -33,6 +33,7 @@ void Stream::open(int fd) {
   fd_ = fd;
   state_ = State::kOpen;
   ended_ = paused_ = starved_ = false;
+  polls_input_ = polls_output_ = false;
   receive();
 }
 
