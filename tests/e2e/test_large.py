@@ -1,0 +1,213 @@
+"""Values that are relayed: requests and replies cut anywhere, by either side, and slots that move under them."""
+import random
+import socket
+import threading
+import time
+import unittest
+
+from cluster import slot_of
+from fixture import TestCase, shared_cluster, shared_proxy
+from proxy import is_sanitized
+from raw import ReplyError, encode
+
+MB = 1 << 20
+
+
+def value_of(seed, size):
+    return random.Random(seed).randbytes(size)
+
+
+class Uploads(TestCase):
+
+    def test_a_client_that_goes_in_the_middle(self):
+        """The key stays as it was, and its neighbours on the node hear nothing."""
+        client = self.client(shared_proxy())
+        self.assertEqual(client.ask("SET", "cut", "whole"), "OK")
+        request = encode("SET", "cut", value_of(1, 3 * MB))
+        for length in (20, 60, 4096, 70_000, MB, len(request) - 2, len(request) - 1):
+            with self.subTest(length=length):
+                other = shared_proxy().raw()
+                other.send(request[:length])
+                time.sleep(0.05)
+                other.close()
+                self.assertEqual(client.ask("GET", "cut"), b"whole")
+                self.assertEqual(client.ask("INCR", "{cut}count") > 0, True)
+
+    def test_a_client_that_has_sent_all_it_will(self):
+        client = self.client(shared_proxy())
+        value = value_of(2, 2 * MB)
+        client.send(encode("SET", "half", value) + encode("GET", "half"))
+        client.socket.shutdown(socket.SHUT_WR)
+        self.assertEqual(client.read_value(), "OK")
+        self.assertTrue(client.read_value() == value)
+        self.assertEqual(client.read_until_closed(), b"")
+
+    def test_what_is_no_request_behind_a_large_argument(self):
+        client = self.client(shared_proxy())
+        self.assertEqual(client.ask("SET", "bad", "good"), "OK")
+        body = b"x" * 100_000
+        wrong = ((b"\r\nfoo\r\n", b"expected '$', got 'f'"), (b"xx", b"expected CRLF"),
+                 (b"\r\n$-3\r\n", b"invalid bulk length"))
+        for rest, error in wrong:
+            other = self.client(shared_proxy())
+            other.send(b"*4\r\n$3\r\nSET\r\n$3\r\nbad\r\n$100000\r\n" + body + rest)
+            self.assertEqual(other.read_until_closed(), b"-ERR Protocol error: " + error + b"\r\n")
+            self.assertEqual(client.ask("GET", "bad"), b"good")
+
+    def test_many_large_arguments(self):
+        client = self.client(shared_proxy())
+        values = [value_of(seed, random.Random(seed).choice((0, 5, 65536, 300_000, 2 * MB))) for seed in range(30)]
+        self.assertIn(client.ask("DEL", "many"), (0, 1))
+        self.assertEqual(client.ask("RPUSH", "many", *values), len(values))
+        self.assertTrue(client.ask("LRANGE", "many", 0, -1) == values)
+
+    def test_in_any_pieces(self):
+        client = self.client(shared_proxy())
+        generator = random.Random(3)
+        for size in (65_535, 65_536, 65_537, 250_000):
+            value = value_of(size, size)
+            request = encode("SET", "pieces", value, "GET") + encode("GET", "pieces")
+            while request:
+                length = generator.choice((1, 2, 100, 5000, 70_000))
+                client.send(request[:length])
+                request = request[length:]
+                if generator.random() < 0.2:
+                    time.sleep(0.002)
+            client.read_value()
+            self.assertTrue(client.read_value() == value, size)
+
+    def test_a_backend_that_goes_in_the_middle(self):
+        cluster = self.cluster(3, 0)
+        proxy = self.proxy(cluster.addresses, backend_command_timeout="2s")
+        client = self.client(proxy)
+        self.assertEqual(client.ask("SET", "gone", "before"), "OK")
+        value = value_of(4, 4 * MB)
+        request = encode("SET", "gone", value)
+        client.send(request[:MB])
+        time.sleep(0.1)
+        cluster.primary_of(slot_of("gone")).kill()
+        client.send(request[MB:] + encode("PING"))
+        self.assertTrue(client.read_reply().startswith(b"-ERR sluice: "), "an error")
+        self.assertEqual(client.read_value(), "PONG")
+
+
+class Downloads(TestCase):
+
+    def test_clients_that_go_in_the_middle(self):
+        value = value_of(5, 5 * MB)
+        client = self.client(shared_proxy())
+        self.assertEqual(client.ask("SET", "left", value), "OK")
+        for length in (1, 100, 100_000, MB):
+            other = shared_proxy().raw()
+            other.send(encode("GET", "left"))
+            other.socket.recv(length, socket.MSG_WAITALL)
+            other.close()
+        self.assertTrue(client.ask("GET", "left") == value)
+
+    def test_a_backend_that_goes_in_the_middle(self):
+        """What has come is a part of the value; then the connection ends, and no error is mixed into it."""
+        cluster = self.cluster(3, 0)
+        proxy = self.proxy(cluster.addresses, backend_command_timeout="2s")
+        value = value_of(6, 40 * MB)
+        client = self.client(proxy)
+        self.assertEqual(client.ask("SET", "broken", value), "OK")
+        client.send(encode("GET", "broken"))
+        begin = client.socket.recv(1000, socket.MSG_WAITALL)
+        cluster.primary_of(slot_of("broken")).kill()
+        whole = begin + client.read_until_closed()
+        expected = b"$%d\r\n%s\r\n" % (len(value), value)
+        self.assertLess(len(whole), len(expected))
+        self.assertTrue(expected.startswith(whole))
+
+    def test_a_slow_reader_costs_nobody_else(self):
+        proxy = self.proxy(shared_cluster().addresses)
+        client = self.client(proxy)
+        value = value_of(7, 20 * MB)
+        self.assertEqual(client.ask("SET", "slow", value), "OK")
+        self.assertTrue(client.ask("GET", "slow") == value)
+        readers = [self.client(proxy) for _ in range(10)]
+        for reader in readers:  # so that each worker knows the key to be large
+            self.assertTrue(reader.ask("GET", "slow") == value)
+        before = proxy.resident_kb()
+        for reader in readers:
+            reader.send(encode("GET", "slow"))
+        begin = time.monotonic()
+        for index in range(200):
+            self.assertEqual(client.ask("SET", "{slow}%d" % index, index), "OK")
+        self.assertLess(time.monotonic() - begin, 5, "small requests wait for slow readers")
+        allowed = 16 if not is_sanitized() else 400
+        self.assertLess((proxy.resident_kb() - before) / 1024, allowed, "MB")
+        self.assertTrue(readers[5].read_value(timeout=20) == value)
+
+
+class Mixed(TestCase):
+
+    time_limit_s = 120
+    SECONDS = 6
+
+    def run_clients(self, proxy, allowed=()):
+        """Clients write keys of their own, and read them: every reply is what the client wrote last."""
+        stop = time.monotonic() + self.SECONDS
+        problems, done = [], [0]
+
+        def run(number):
+            generator = random.Random(number)
+            client = proxy.raw3() if number % 2 else proxy.raw()
+            known = {}
+            while time.monotonic() < stop and not problems:
+                expected, stream = [], b""
+                for _ in range(generator.randrange(1, 6)):
+                    key = "mix%d:%d" % (number, generator.randrange(6))
+                    if generator.random() < 0.5 or key not in known:
+                        size = generator.choice((10, 5000, 60_000, 65_536, 100_000, 700_000))
+                        known[key] = generator.randbytes(size)
+                        stream += encode("SET", key, known[key])
+                        expected.append((key, "OK"))
+                    else:
+                        stream += encode("GET", key)
+                        expected.append((key, known[key]))
+                sender = threading.Thread(target=client.send, args=(stream,))
+                sender.start()
+                for key, wanted in expected:
+                    reply = client.read_value()
+                    done[0] += 1
+                    if isinstance(reply, ReplyError) and any(word in str(reply) for word in allowed):
+                        known.pop(key, None)
+                    elif reply != wanted and key in known:
+                        problems.append("client %d, %s: %r instead of %r" % (number, key, str(reply)[:90], str(wanted)[:50]))
+                        break
+                sender.join()
+            client.close()
+
+        threads = [threading.Thread(target=run, args=(number,)) for number in range(6)]
+        for thread in threads:
+            thread.start()
+        return threads, problems, done
+
+    def finish(self, threads, problems, done):
+        for thread in threads:
+            thread.join(60)
+        self.assertEqual(problems, [])
+        self.assertGreater(done[0], 200)
+
+    def test_what_each_client_wrote(self):
+        self.finish(*self.run_clients(shared_proxy()))
+
+    def test_while_slots_move(self):
+        cluster = self.cluster(3, 0)
+        running = self.run_clients(self.proxy(cluster.addresses, workers=2), allowed=("send it again",))
+        slots = [slot_of("mix%d:%d" % (number, key)) for number in range(6) for key in range(6)]
+        generator = random.Random(8)
+        moved = 0
+        while running[0][0].is_alive():
+            source, target = generator.sample(cluster.primaries(), 2)
+            mine = [slot for slot in slots if slot in cluster.slots_of(source)]
+            if mine:
+                cluster.move_slots(generator.sample(mine, min(3, len(mine))), source, target)
+                moved += 1
+        self.finish(*running)
+        self.assertGreater(moved, 3)
+
+
+if __name__ == "__main__":
+    unittest.main()
