@@ -25,7 +25,6 @@ constexpr std::array kRefusals{
     Refusal{"pool.max_connections", When::kSet, ""},
     Refusal{"pool.init_connections", When::kSet, ""},
     Refusal{"pool.wait_timeout", When::kSet, ""},
-    Refusal{"large_values.threshold", When::kSet, ""},
     Refusal{"limits.clients_per_ip", When::kChanged, ""},
     Refusal{"limits.requests_per_second", When::kChanged, ""},
     Refusal{"users", When::kSet, ""},

@@ -44,7 +44,10 @@ class RelayRig final : RelayHandler {
       target.stream->flush();
     };
   }
-  ~RelayRig() { relay.stop(); }
+  ~RelayRig() {
+    relay.stop();
+    turns.at_end = nullptr;
+  }
 
   /// `bytes` come from the source's peer in full while the target's reads at most `reads` at a time.
   [[nodiscard]] bool passes(std::string_view bytes, std::size_t reads = SIZE_MAX) {
