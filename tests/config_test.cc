@@ -56,6 +56,7 @@ const std::map<std::string, Sample, std::less<>>& samples() {
       {"pool.connections_per_node", {"3", "3"}},
       {"pool.idle_timeout", {"0", "0"}},
       {"pool.session_timeout", {"2h", "2h"}},
+      {"large_values.threshold", {"100kb", "100kb"}},
       {"announce.address", {"\"p:6380\"", "p:6380"}},
       {"announce.proxies", {"[\"q:1\", \"r:2\"]", "q:1,r:2"}},
       {"announce.map", {"{\"i:1\": \"o:1\", \"[::1]:2\": \"o:2\"}", "i:1=o:1, [::1]:2=o:2"}},
@@ -163,6 +164,7 @@ TEST(EveryKey, LandsInItsOwnField) {
   expected.pool.connections_per_node = 8;
   expected.pool.idle_timeout = 9s;
   expected.pool.session_timeout = 10s;
+  expected.large_values.threshold = 18 * 1024;
   expected.announce = {.address = cluster::Address{"h", 11}, .proxies = {{"h", 12}}, .map = {{{"i", 13}, {"o", 14}}}};
   expected.limits.max_request = 15 * 1024;
   expected.limits.max_pipeline = 16;
@@ -186,6 +188,7 @@ backend:
   connect_timeout: 6ms
   command_timeout: 7m
 pool: {mode: shared, connections_per_node: 8, idle_timeout: 9s, session_timeout: 10s}
+large_values: {threshold: 18kb}
 announce: {address: "h:11", proxies: ["h:12"], map: {"i:13": "o:14"}}
 limits: {max_request: 15kb, max_pipeline: 16, output_buffer: 17mb, clients_per_ip: 0, requests_per_second: 0}
 users: []
@@ -225,6 +228,8 @@ pool:
   connections_per_node: 1
   idle_timeout: 3m
   session_timeout: 5m
+large_values:
+  threshold: 64kb
 announce:
   address: ""
   proxies: []
@@ -386,6 +391,7 @@ Config any_config() {
   config.pool.connections_per_node = *rc::gen::inRange<Count>(1, 65);
   config.pool.idle_timeout = any_duration(0);
   config.pool.session_timeout = any_duration(0);
+  config.large_values.threshold = *rc::gen::inRange<Bytes>(4096, 512ULL << 20);
   if (*rc::gen::arbitrary<bool>()) config.announce.address = any_address();
   for (int i = *rc::gen::inRange(0, 4); i > 0; --i) {
     config.announce.proxies.push_back(any_address());

@@ -47,6 +47,7 @@ class RelayRig final : RelayHandler {
   ~RelayRig() {
     relay.stop();
     turns.at_end = nullptr;
+    source.then_received = nullptr;
   }
 
   /// `bytes` come from the source's peer in full while the target's reads at most `reads` at a time.
