@@ -61,7 +61,7 @@ void Doubts::reconsider() {
   retry(take([](const Doubt& each) { return followed(*each.place, each.pending->kind.slot) == Followed::kNo; }));
 }
 
-void Doubts::retry(std::vector<Doubt> doubts) {
+void Doubts::retry(const std::vector<Doubt>& doubts) {
   for (const Doubt& each : doubts) {
     if (!session_.worker().redirection().park(*each.pending)) give_up(each);
   }

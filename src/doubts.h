@@ -52,7 +52,7 @@ class Doubts {
 
   template <typename Chosen>
   [[nodiscard]] std::vector<Doubt> take(Chosen&& chosen);
-  void retry(std::vector<Doubt> doubts);
+  void retry(const std::vector<Doubt>& doubts);
   void give_up(const Doubt& doubt);
 
   Session& session_;
