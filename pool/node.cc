@@ -24,15 +24,17 @@ void Node::fill(Group& group, const LaneKey& key) {
 }
 
 Lane& Node::large_lane(const LaneKey& key, std::size_t most) {
+  Lane* any = nullptr;
   Lane* best = nullptr;
   std::size_t count = 0;
   for (const auto& lane : large_) {
     if (lane->key() != key) continue;
     ++count;
-    if (best == nullptr || lane->pending() < best->pending()) best = lane.get();
+    any = lane.get();
+    if (lane->accepts() && (best == nullptr || lane->pending() < best->pending())) best = lane.get();
   }
-  const bool is_free = best != nullptr && best->pending() == 0 && best->accepts();
-  if (is_free || count >= most) return *best;
+  if (best != nullptr && (best->pending() == 0 || count >= most)) return *best;
+  if (count >= most) return *any;
   return *large_.emplace_back(std::make_unique<Lane>(pool_, *this, key, true));
 }
 

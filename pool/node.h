@@ -27,7 +27,7 @@ class Node {
   }
 
   /// A lane of the same kind with nothing on its way, for one request that may hold it long; made when there is none.
-  /// At `most` such lanes the one with the fewest requests.
+  /// At `most` such lanes the one with the fewest requests, or one that does not accept now when all are like that.
   [[nodiscard]] Lane& large_lane(const LaneKey& key, std::size_t most);
 
   [[nodiscard]] const std::string& host() const { return host_; }
