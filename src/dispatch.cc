@@ -106,17 +106,25 @@ void Dispatch::handle(Session& session, const resp::Request& request) {
     return meet_unknown(session, request);
   if (!command->accepts_arity(request.arguments.size())) [[unlikely]]
     return session.answer(wrong_arity(command->name));
+  if (session.in_refused_transaction && command->session_class == SessionClass::kShared) [[unlikely]]
+    return session.answer(
+        "-ERR sluice: not run: it follows a MULTI, and transactions are not built into this version yet\r\n");
   switch (command->session_class) {
     case SessionClass::kShared:
       return forward(session, *command, request);
     case SessionClass::kLocal:
       return local_.handle(session, *command, request);
+    case SessionClass::kTransaction:
+      if (command->name == "multi") session.in_refused_transaction = true;
+      if (command->name == "exec" || command->name == "discard") session.in_refused_transaction = false;
+      [[fallthrough]];
     default:
       return session.answer(refusal(*command, command->name));
   }
 }
 
 void Dispatch::handle_open(Session& session, const resp::Request& request, std::uint64_t missing) {
+  if (session.in_refused_transaction) return;
   const std::vector<std::string_view>& arguments = request.arguments;
   const Command* command = arguments.empty() ? nullptr : worker_.commands().find(arguments);
   const std::uint64_t count = arguments.size() + missing;

@@ -395,6 +395,7 @@ void Session::reset() {
   protocol = resp::Protocol::kResp2;
   reply_mode = ReplyMode::kOn;
   database = 0;
+  in_refused_transaction = false;
   names_.reset();
 }
 

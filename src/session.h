@@ -100,6 +100,9 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   /// Requests in the line that are not read-only.
   [[nodiscard]] bool has_writes_outstanding() const { return writes_ > 0; }
 
+  /// MULTI has been refused: so is what follows it, up to EXEC or DISCARD. It was not meant to run by itself.
+  bool in_refused_transaction = false;
+
   // --- What the client has set ---
   resp::Protocol protocol = resp::Protocol::kResp2;
   ReplyMode reply_mode = ReplyMode::kOn;

@@ -124,6 +124,7 @@ void TopologyRefresh::heard(pool::PendingReply& pending, std::string_view reply)
   --outstanding_;
   Answer& answer = answers_[index];
   const auto value = reply.empty() ? std::nullopt : resp::parse_value(reply);
+  if (value && value->is_error()) listener_.on_topology_refused(answer.asked, value->text);
   if (value && router_.is_cluster()) {
     answer.topology = cluster::read_topology(*value, answer.asked, config_.tls.enabled);
     // A node that knows no slots (just reset, not yet met the others) has nothing to say.

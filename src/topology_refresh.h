@@ -25,6 +25,8 @@ namespace sluice {
 class TopologyListener {
  public:
   virtual void on_topology_changed() = 0;
+  /// A node does not tell the topology: `error` without its line end.
+  virtual void on_topology_refused(const cluster::Address& node, std::string_view error) = 0;
 
  protected:
   ~TopologyListener() = default;

@@ -260,7 +260,9 @@ void Worker::on_node_ready(pool::Node& node) {
 
 void Worker::on_node_lost(pool::Node& node, std::string_view reason) {
   if (stopping_) return;
-  spdlog::warn("worker {}: connection to {} lost: {}", index_, node.name(), reason);
+  // A node that stays down is news once.
+  const auto level = node.failing() ? spdlog::level::debug : spdlog::level::warn;
+  spdlog::log(level, "worker {}: no connection to {}: {}", index_, node.name(), reason);
   redirection_.set_trouble(node.name() + ": " + std::string(reason));
   refresh_.refresh_topology();
 }
@@ -278,6 +280,14 @@ void Worker::on_topology_changed() {
   resume_held(Hold::kTopology);
   redirection_.set_trouble({});
   redirection_.retry();
+}
+
+void Worker::on_topology_refused(const cluster::Address& node, std::string_view error) {
+  std::string trouble = node.text() + ": " + std::string(error);
+  if (error.find("cluster support disabled") != std::string_view::npos) trouble += "; use --backend standalone";
+  redirection_.set_trouble(trouble);
+  if (std::exchange(topology_trouble_, trouble) != trouble)
+    spdlog::warn("worker {}: no topology from {}", index_, trouble);
 }
 
 // --- The rest

@@ -135,6 +135,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void on_lane_replaced() override { router_.on_lane_replaced(); }
   void on_room() override;
   void on_topology_changed() override;
+  void on_topology_refused(const cluster::Address& node, std::string_view error) override;
   void on_command_learned() override { resume_held(Hold::kLearning); }
 
   const Config& config_;
@@ -178,6 +179,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   bool stopping_ = false;
   std::uint32_t stop_ms_ = 0;
   std::uint32_t checked_ms_ = 0;
+  std::string topology_trouble_;  ///< as last logged
 };
 
 }  // namespace sluice

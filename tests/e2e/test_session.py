@@ -98,7 +98,7 @@ class Refused(TestCase):
     """What needs a connection of its own."""
 
     REQUESTS = [
-        ("MULTI",), ("EXEC",), ("DISCARD",), ("WATCH", "a"), ("UNWATCH",), ("BLPOP", "a", 0), ("BRPOP", "a", "b", 0),
+        ("EXEC",), ("DISCARD",), ("WATCH", "a"), ("UNWATCH",), ("BLPOP", "a", 0), ("BRPOP", "a", "b", 0),
         ("BLMOVE", "a", "b", "LEFT", "LEFT", 0), ("BLMPOP", 0, 1, "a", "LEFT"), ("BZPOPMIN", "a", 0),
         ("XREAD", "BLOCK", 0, "STREAMS", "a", "$"), ("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "a", ">"),
         ("SUBSCRIBE", "c"), ("PSUBSCRIBE", "c*"), ("SSUBSCRIBE", "c"), ("MONITOR",),
@@ -114,6 +114,15 @@ class Refused(TestCase):
                 self.assert_own_error(client.call(*request))
                 self.assertLess(time.monotonic() - started, 1)
                 self.assertEqual(client.call("SET", "refused", 1), b"+OK\r\n")
+
+    def test_a_transaction_as_a_whole(self):
+        client = self.client(shared_proxy())
+        self.assertEqual(client.call("SET", "refused:t", "before"), b"+OK\r\n")
+        for end in ("EXEC", "DISCARD"):
+            client.send(encode("MULTI") + encode("SET", "refused:t", "after") + encode("GET", "refused:t") + encode(end))
+            for _ in range(4):
+                self.assert_own_error(client.read_reply())
+            self.assertEqual(client.ask("GET", "refused:t"), b"before")
 
     def test_inside_a_pipeline(self):
         client = self.client(shared_proxy())
