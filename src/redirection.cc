@@ -75,10 +75,12 @@ void Redirection::heed(ErrorKind kind) {
     case ErrorKind::kClusterDown:
     case ErrorKind::kMasterDown:
       ++counters_.cluster_down;
+      trouble_ = "a node answers that the cluster, or its primary, is down";
       refresh_.refresh_topology();
       break;
     case ErrorKind::kLoading:
       ++counters_.loading;
+      trouble_ = "a node is loading its data";
       break;
     case ErrorKind::kReadOnly:
       ++counters_.read_only;
