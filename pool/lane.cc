@@ -279,6 +279,7 @@ bool Lane::goes_in_pieces(std::string_view piece) {
   uring::Stream* target = pending->sink->target_of_large(*pending, *this);
   if (target == nullptr) return false;
   large_reply_ = std::make_unique<LargeReply>(*this, *pending, *target);
+  ++pool_.counters_.large_replies;
   if (partial_ != nullptr) {
     uring::Chunk* begin = std::exchange(partial_, nullptr);
     large_reply_->take({begin->data(), begin->size}, 0);
@@ -322,6 +323,7 @@ void Lane::open_request(PendingReply& pending, bool asking) {
   assert(ready() && pending_.empty() && accepts());
   if (asking) append(pool_.pending_replies_.take(), kAsking);
   ++pool_.counters_.requests;
+  ++pool_.counters_.large_requests;
   if (pending_.empty()) ++pool_.busy_lanes_;
   progress_ms_ = used_ms_ = pool_.now_ms_;
   pending.position = enqueued_;

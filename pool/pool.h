@@ -58,6 +58,8 @@ struct PoolCounters {
   std::uint64_t connect_failures = 0;
   std::uint64_t lost_connections = 0;
   std::uint64_t lost_requests = 0;
+  std::uint64_t large_replies = 0;   ///< sent on in pieces as they came
+  std::uint64_t large_requests = 0;  ///< the same
 };
 
 class Pool {

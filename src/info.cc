@@ -51,6 +51,9 @@ void describe_pool(std::string& text, const pool::Pool& pool) {
   line(text, "backend_connect_failures", counters.connect_failures);
   line(text, "backend_connections_lost", counters.lost_connections);
   line(text, "backend_requests_lost", counters.lost_requests);
+  line(text, "large_replies", counters.large_replies);
+  line(text, "large_requests", counters.large_requests);
+  line(text, "relayed_bytes", pool.relayed_bytes());
   for (const auto& [name, node] : pool.nodes()) {
     const std::string_view state = node->failing() ? "failing" : node->ready_lanes() > 0 ? "connected" : "idle";
     text.append("node:").append(name);
