@@ -12,6 +12,7 @@
 #include <memory>
 #include <optional>
 #include <random>
+#include <ranges>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -72,12 +73,21 @@ class Judge {
     if (verdict_.empty() && client_.command({"ECHO", "the end"}).text != "the end") verdict_ = "an extra reply";
   }
 
+  /// When the oldest request was sent that waits for its reply; now when none does. Thread: any.
+  [[nodiscard]] steady_clock::time_point oldest() const {
+    const steady_clock::duration since = oldest_;
+    return since == steady_clock::duration::max() ? steady_clock::now() : steady_clock::time_point(since);
+  }
   [[nodiscard]] const std::string& verdict() const { return verdict_; }
   [[nodiscard]] std::size_t judged() const { return judged_; }
   [[nodiscard]] std::size_t errors() const { return errors_; }
 
  private:
   using Words = std::vector<std::string>;
+  struct Issued {
+    Words words;
+    steady_clock::time_point sent;
+  };
   static constexpr std::size_t kMostOutstanding = 64;
 
   std::string key(std::size_t of_tag, std::size_t number) const {
@@ -135,8 +145,10 @@ class Judge {
   /// One to twelve requests, cut into pieces anywhere.
   void send_burst() {
     std::string bytes;
+    const steady_clock::time_point now = steady_clock::now();
+    if (issued_.empty()) oldest_ = now.time_since_epoch();
     for (std::size_t i = 1 + random_() % 12; i > 0; --i) {
-      const Words& words = issued_.emplace_back(random_command());
+      const Words& words = issued_.emplace_back(random_command(), now).words;
       resp::write_request(bytes, std::vector<std::string_view>(words.begin(), words.end()));
     }
     const std::size_t middle = random_() % bytes.size();
@@ -145,9 +157,10 @@ class Judge {
   }
 
   void judge_next() {
-    const Words words = std::move(issued_.front());
-    issued_.pop_front();
     const resp::Value reply = client_.read();
+    const Words words = std::move(issued_.front().words);
+    issued_.pop_front();
+    oldest_ = issued_.empty() ? steady_clock::duration::max() : issued_.front().sent.time_since_epoch();
     ++judged_;
     const bool good = reply.is_error() ? bear_error(words, reply.text) : judge(words, reply);
     if (good) return;
@@ -233,7 +246,8 @@ class Judge {
   bool pairs_;  ///< requests with several keys of one slot too
   bool large_;  ///< some values are larger than the threshold
   BlockingClient client_;
-  std::deque<Words> issued_;
+  std::deque<Issued> issued_;
+  std::atomic<steady_clock::duration> oldest_ = steady_clock::duration::max();
   std::map<std::string, Possible> known_;
   std::size_t values_ = 0;
   std::size_t judged_ = 0;
@@ -288,7 +302,10 @@ void run_trial(Trial trial) {
   const std::vector<cluster::Slot> slots = slots_of_tags();
   std::minstd_rand random(seed);
   while (running > 0) {
-    if (trial.reshard) cluster.keyspace().reshard(slots, random);
+    if (trial.reshard)
+      cluster.keyspace().reshard(
+          slots, random,
+          std::ranges::min(judges | std::views::transform([](const auto& judge) { return judge->oldest(); })));
     if (trial.outages && random() % 16 == 0) {
       cluster.keyspace().set_down(random() % trial.cluster.nodes, random() % 3 == 0);
     }

@@ -53,13 +53,16 @@ class FakeKeyspace {
     return out;
   }
 
-  /// One step of a resharding, somewhere among `slots`: a move begins, a key changes sides, or a move ends.
-  void reshard(std::span<const cluster::Slot> slots, std::minstd_rand& random) {
+  /// One step of a resharding, somewhere among `slots`: a move begins, a key changes sides, or a move ends. A slot that
+  /// has moved rests until no request is under way from before: `oldest` is when the oldest was sent. Of two that chase
+  /// a slot which moves twice meanwhile, the second may take the shorter way.
+  void reshard(std::span<const cluster::Slot> slots, std::minstd_rand& random,
+               std::chrono::steady_clock::time_point oldest) {
     const std::lock_guard lock(mutex_);
     const cluster::Slot slot = slots[random() % slots.size()];
     const auto moving = moving_to_.find(slot);
     if (moving == moving_to_.end()) {
-      if (std::chrono::steady_clock::now() - moved_[slot] < kRest) return;
+      if (moved_[slot] > oldest) return;
       moving_to_[slot] = (owner_[slot] + 1 + random() % (ports_.size() - 1)) % ports_.size();
     } else if (!move_one_key(slot, owner_[slot], moving->second)) {
       owner_[slot] = moving->second;
@@ -191,9 +194,6 @@ class FakeKeyspace {
     }
   }
 
-  /// Between two moves of a slot. Longer than any request is under way: of two that chase a slot which has moved twice
-  /// meanwhile, the second may take the shorter way.
-  static constexpr std::chrono::milliseconds kRest{100};
   static constexpr const char* kTryAgain = "TRYAGAIN Multiple keys request during rehashing of slot";
 
   const std::vector<std::uint16_t> ports_;
