@@ -63,6 +63,12 @@ void Lane::append(PendingReply& pending, std::string_view request) {
   mark_dirty();
 }
 
+bool Lane::carries(std::uint32_t salt) const {
+  const PendingReply* each = pending_.front();
+  while (each != nullptr && each->salt != salt) each = each->next_in_lane;
+  return each != nullptr;
+}
+
 void Lane::mark_dirty() {
   if (std::exchange(dirty_, true)) return;
   pool_.mark_dirty(*this);

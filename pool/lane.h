@@ -73,6 +73,8 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   [[nodiscard]] bool gone() const { return retired_ && !dirty_ && idle() && !connector_.in_flight(); }
 
   [[nodiscard]] std::size_t pending() const { return pending_.size(); }
+  /// A request of the client with this salt is under way here. Looks through all that are.
+  [[nodiscard]] bool carries(std::uint32_t salt) const;
 
   /// A request that is sent as it comes: nothing else is enqueued until it is closed. Only while ready() and without
   /// requests pending. `pending` holds no bytes: such a request cannot be sent again. `asking`: behind an ASKING.

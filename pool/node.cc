@@ -38,6 +38,13 @@ Lane& Node::large_lane(const LaneKey& key, std::size_t most) {
   return *large_.emplace_back(std::make_unique<Lane>(pool_, *this, key, true));
 }
 
+Lane& Node::lane_behind(const LaneKey& key, std::uint32_t salt) {
+  for (const auto& large : large_) {
+    if (large->key() == key && large->carries(salt)) return *large;
+  }
+  return lane(key, salt);
+}
+
 void Node::replace(Lane& lane) {
   const auto replace_in = [&](Group& group) {
     for (auto& each : group.lanes) {

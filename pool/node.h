@@ -26,6 +26,10 @@ class Node {
     return *group->lanes[count == 1 ? 0 : salt % count];
   }
 
+  /// The lane for a request that is sent again: earlier ones of the same client, sent again before it, may be on a lane
+  /// that has been replaced since. It must not overtake them.
+  [[nodiscard]] Lane& lane_behind(const LaneKey& key, std::uint32_t salt);
+
   /// A lane of the same kind with nothing on its way, for one request that may hold it long; made when there is none.
   /// At `most` such lanes the one with the fewest requests, or one that does not accept now when all are like that.
   [[nodiscard]] Lane& large_lane(const LaneKey& key, std::size_t most);

@@ -100,6 +100,7 @@ class PendingReplies {
     if (pending.state == PendingReply::State::kReady) pending.reply.clear();
     pending.sink = nullptr;
     pending.kind = {};
+    pending.salt = 0;
     pending.hops = 0;
     pending.part = 0;
     pending.state = PendingReply::State::kWaiting;

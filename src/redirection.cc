@@ -106,7 +106,7 @@ bool Redirection::follow(PendingReply& pending, std::string_view error, bool ask
   // Behind an earlier request of the same client that waits, in their order.
   if (++pending.hops > limits::kMaxHops || parked_of_client_.contains(pending.salt)) return park(pending);
   pool::Node& target = pool_.node(host, redirect->address.port);
-  pool::Lane& lane = router_.lane_of(target, pending.kind, pending.salt);
+  pool::Lane& lane = Router::lane_behind(target, pending.kind, pending.salt);
   if (!lane.accepts() || lane.full()) return park(pending);
   if (asking) {
     lane.enqueue_asking(pending, pending.request_bytes());
@@ -163,7 +163,8 @@ void Redirection::retry() {
       expire(pending);
       continue;
     }
-    pool::Lane* lane = router_.lane_for(pending.kind, pending.salt);
+    pool::Node* node = router_.node_for(pending.kind, pending.salt);
+    pool::Lane* lane = node == nullptr ? nullptr : &Router::lane_behind(*node, pending.kind, pending.salt);
     if (lane != nullptr && lane->accepts() && !lane->full()) {
       unpark(pending);
       lane->enqueue(pending, pending.request_bytes());

@@ -74,6 +74,10 @@ pool::Lane& Router::lane_of(Node& node, const pool::RequestKind& kind, std::uint
   return node.lane(lane_key(node, kind), salt);
 }
 
+pool::Lane& Router::lane_behind(Node& node, const pool::RequestKind& kind, std::uint32_t salt) {
+  return node.lane_behind(lane_key(node, kind), salt);
+}
+
 pool::LaneKey Router::lane_key(const Node& node, const pool::RequestKind& kind) {
   // One lane for a primary's reads and writes: they must not overtake each other.
   return {kind.protocol, kind.read_only && node.is_replica(), kind.database};
@@ -101,9 +105,6 @@ bool Router::adopt(cluster::Topology topology) {
 }
 
 void Router::move_slot(cluster::Slot slot, const cluster::Address& primary) {
-  // All that was under way to a slot when it moved is told so; the first says all.
-  const cluster::SlotMap::ShardIndex index = map_->shard_of(slot);
-  if (index != cluster::SlotMap::kNoShard && map_->topology().shards[index].primary.address == primary) return;
   // A storm of MOVEDs says the same thing many times; a new map costs its whole size.
   const cluster::SlotMap::ShardIndex known = map_->shard_of(slot);
   if (known != cluster::SlotMap::kNoShard && topology().shards[known].primary.address == primary) return;

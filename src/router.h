@@ -23,6 +23,9 @@ class Router {
   [[nodiscard]] pool::Lane* lane_for(const pool::RequestKind& kind, std::uint32_t salt);
   [[nodiscard]] pool::Lane& lane_of(pool::Node& node, const pool::RequestKind& kind, std::uint32_t salt);
 
+  /// The same for a request that has been under way before.
+  [[nodiscard]] static pool::Lane& lane_behind(pool::Node& node, const pool::RequestKind& kind, std::uint32_t salt);
+
   /// A lane of that node for a large value.
   [[nodiscard]] pool::Lane* large_lane_for(const pool::RequestKind& kind, std::uint32_t salt);
   [[nodiscard]] static pool::Lane& large_lane_of(pool::Node& node, const pool::RequestKind& kind);

@@ -12,12 +12,14 @@
 #include <vector>
 
 #include "tests/support/pool_rig.h"
+#include "tests/support/stream_probe.h"
 
 namespace pool {
 namespace {
 
 using tests::FakeServer;
 using tests::PoolRig;
+using tests::StreamProbe;
 
 /// Milliseconds until the lane takes requests again, looked at every millisecond.
 std::uint32_t rest_of(PoolRig& rig, Lane& lane) {
@@ -80,6 +82,51 @@ TEST(Pool, KeepsACopyOfARequest) {
   request.assign(5000, 'y');
   EXPECT_EQ(kept.bytes(), std::string(5000, 'x'));
   rig.turns.chunks.release(kept.chunk);
+}
+
+/// Takes a large reply in pieces, and drops them.
+class Taker final : public ReplySink {
+ public:
+  Taker(PoolRig& rig, uring::Stream& target) : rig_(rig), target_(target) {}
+  [[nodiscard]] PendingReply& pending() {
+    PendingReply& pending = rig_.pending.take();
+    pending.sink = this;
+    return pending;
+  }
+
+ private:
+  void on_reply(PendingReply& pending, std::string_view) override { rig_.pending.release(pending); }
+  uring::Stream* target_of_large(PendingReply&, Lane&) override { return &target_; }
+  void on_lost(PendingReply& pending, Loss, std::string_view) override { rig_.pending.release(pending); }
+
+  PoolRig& rig_;
+  uring::Stream& target_;
+};
+
+TEST(Pool, WhatIsSentAgainStaysBehindItsClientsOthers) {
+  Settings settings;
+  settings.large_bytes = 4096;
+  PoolRig rig(settings);
+  const StreamProbe client(rig.turns, tests::unix_pair());
+  Taker taker(rig, *client.stream);
+  rig.server.piece = 1000;
+  rig.server.script = [](const std::string& request) {
+    return request == "GET k" ? FakeServer::bulk(std::string(100'000, 'x')) : FakeServer::echo(request);
+  };
+  Lane& first = rig.lane();
+  ASSERT_TRUE(rig.hears(rig.ask("x")));
+  first.enqueue(taker.pending(), tests::request_bytes({"GET", "k"}));
+  PendingReply& behind = rig.numbered();
+  behind.salt = 7;
+  first.enqueue(behind, tests::request_bytes({"ECHO", "y"}));
+  ASSERT_TRUE(rig.until([&] { return rig.replaced == 1; }));
+  EXPECT_NE(&rig.lane(), &first);
+  EXPECT_EQ(&rig.node().lane_behind({}, 7), &first);
+  EXPECT_EQ(&rig.node().lane_behind({}, 8), &rig.lane());
+  EXPECT_EQ(&rig.node().lane_behind({.read_only = true}, 7), &rig.lane({.read_only = true}));
+  rig.server.kill();
+  ASSERT_TRUE(rig.hears(1));
+  EXPECT_EQ(&rig.node().lane_behind({}, 7), &rig.lane());
 }
 
 // --- Breaking and coming back
