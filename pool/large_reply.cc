@@ -1,6 +1,6 @@
 #include "pool/large_reply.h"
 
-#include <algorithm>
+#include <string>
 #include <utility>
 
 #include "pool/lane.h"
@@ -24,8 +24,8 @@ void LargeReply::take_open_string(std::uint64_t left) {
   if (target_ == nullptr || copies_ || relay_.running() || left < lane_.pool_.settings_.large_bytes) return;
   relayed_ = left_seen_ = left;
   target_full_ = false;
-  // Without a pipe it goes by copy.
-  copies_ = !relay_.start(lane_.stream_, *target_, left);
+  // Without a pipe it goes by copy. It may have found the client full already, and turned to copying by itself.
+  if (!relay_.start(lane_.stream_, *target_, left)) copies_ = true;
 }
 
 void LargeReply::end_relay() {

@@ -25,11 +25,6 @@ LargeUpload::~LargeUpload() {
   std::erase(worker_.uploads(), this);
 }
 
-bool LargeUpload::spent() const {
-  return worker_.now_ms() - place_.started_ms >=
-         static_cast<std::uint32_t>(worker_.config().backend.command_timeout.count());
-}
-
 // --- Where to
 // ----------------------------------------------------------------------------------------------------------
 
@@ -66,7 +61,8 @@ void LargeUpload::probe_at(pool::Node& node, bool asking) {
 void LargeUpload::wait() {
   lane_ = nullptr;
   state_ = State::kWaiting;
-  if (spent()) fail("-ERR sluice: the command has not run: no node served its slot within command_timeout\r\n");
+  if (worker_.redirection().spent(place_))
+    fail("-ERR sluice: the command has not run: no node served its slot within command_timeout\r\n");
 }
 
 void LargeUpload::on_probed(std::string_view reply) {
@@ -85,6 +81,7 @@ void LargeUpload::on_probed(std::string_view reply) {
 }
 
 void LargeUpload::send() {
+  if (lane_->pending() > 0) return wait();  // another's request has come in between: there are too few large lanes
   sent_ = &worker_.pending_replies().take();
   sent_->sink = this;
   sent_->kind = kind_;
@@ -199,9 +196,8 @@ void LargeUpload::on_reply(PendingReply& pending, std::string_view reply) {
   worker_.pending_replies().release(pending);
   sent_ = nullptr;
   if (is_probe) return on_probed(reply);
-  const cluster::ErrorKind error = reply[0] == '-' ? cluster::classify_error(reply) : cluster::ErrorKind::kOther;
-  const bool refused = error != cluster::ErrorKind::kOther && !kind_.scripted;
-  if (refused) worker_.redirection().heed(error);
+  const bool refused = reply[0] == '-' && worker_.redirection().is_refusal(place_, reply);
+  if (refused) worker_.redirection().heed(cluster::classify_error(reply));
   const std::string said = refused
                                ? "-ERR sluice: the command has not run: its slot moved, or its node could not serve "
                                  "it, while a large value was on the way; send it again\r\n"
@@ -218,7 +214,11 @@ void LargeUpload::on_lost(PendingReply& pending, pool::Loss loss, std::string_vi
   sent_ = nullptr;
   lane_ = nullptr;
   if (was == State::kProbing) return wait();
-  if (session_.relays()) return session_.on_lost(place_, loss, reason);  // a part of the reply has gone out
+  if (session_.relays()) {
+    // A part of the reply has gone out. The place is the session's again, which closes.
+    state_ = State::kDone;
+    return session_.on_lost(place_, loss, reason);
+  }
   // A request that was not sent to its end has not run.
   fail(Redirection::lost_error(was == State::kAnswering ? pool::Loss::kUnknown : pool::Loss::kNotSent, reason));
 }

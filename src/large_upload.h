@@ -54,7 +54,6 @@ class LargeUpload final : public pool::ReplySink, uring::RelayHandler {
   void take_input();
   void fail(std::string_view error);
   void answer(std::string_view reply);
-  [[nodiscard]] bool spent() const;
 
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;
   void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;

@@ -46,10 +46,16 @@ class Redirection {
   /// again or parked, and `pending` belongs to a lane or to the park. False: the error is the client's to see (see
   /// as_seen_by_client()).
   [[nodiscard]] bool takes_error(pool::PendingReply& pending, std::string_view error);
+  /// True when an error reply says that the node does not serve the request, which has not run.
+  [[nodiscard]] bool is_refusal(const pool::PendingReply& pending, std::string_view error) const {
+    return cluster::classify_error(error) != cluster::ErrorKind::kOther && trusts(pending, error);
+  }
   /// True when an error reply means "not now": the same node may serve later requests at once.
   [[nodiscard]] bool is_momentary(const pool::PendingReply& pending, std::string_view error) const;
   /// Counts an error, and asks for a new topology where it says that there may be one.
   void heed(cluster::ErrorKind kind);
+  /// Its command_timeout is over.
+  [[nodiscard]] bool spent(const pool::PendingReply& pending) const;
   /// Parks a request that has not run. False when its budget is spent or the park is full: the caller answers.
   [[nodiscard]] bool park(pool::PendingReply& pending);
   /// Parks a fresh request, keeping a copy of its bytes.
@@ -79,7 +85,6 @@ class Redirection {
   [[nodiscard]] bool trusts(const pool::PendingReply& pending, std::string_view error) const;
   [[nodiscard]] bool knows(const cluster::Address& address) const;
   void unpark(const pool::PendingReply& pending);
-  [[nodiscard]] bool spent(const pool::PendingReply& pending) const;
   void expire(pool::PendingReply& pending);
 
   const BackendConfig& config_;

@@ -119,6 +119,32 @@ class Downloads(TestCase):
         self.assertLess(len(whole), len(expected))
         self.assertTrue(expected.startswith(whole))
 
+    def test_a_backend_that_goes_while_it_answers_an_upload(self):
+        """SET with GET: a large request, and a large reply that breaks. Others go on as if nothing had been."""
+        cluster = self.cluster(3, 0)
+        proxy = self.proxy(cluster.addresses, workers=1, backend_command_timeout="2s")
+        value = value_of(9, 40 * MB)
+        client = self.client(proxy)
+        self.assertEqual(client.ask("SET", "both", value), "OK")
+        client.send(encode("SET", "both", value_of(10, MB), "GET"))
+        begin = client.socket.recv(1000, socket.MSG_WAITALL)
+        primary = cluster.primary_of(slot_of("both"))
+        primary.kill()
+        self.assertTrue((b"$%d\r\n%s\r\n" % (len(value), value)).startswith(begin + client.read_until_closed()))
+        primary.restart()
+        cluster.wait_healthy()
+        others = [self.client(proxy) for _ in range(4)]
+        for index, other in enumerate(others):
+            other.send(b"".join(encode("SET", "b%d:%d" % (index, number), number, "GET") for number in range(200)))
+        for _ in range(200):
+            for other in others:
+                self.assertIsNone(other.read_value())
+        for index, other in enumerate(others):
+            other.send(b"".join(encode("GET", "b%d:%d" % (index, number)) for number in range(200)))
+        for number in range(200):
+            for other in others:
+                self.assertEqual(other.read_value(), b"%d" % number)
+
     def test_a_slow_reader_costs_nobody_else(self):
         proxy = self.proxy(shared_cluster().addresses)
         client = self.client(proxy)
