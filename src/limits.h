@@ -44,6 +44,8 @@ inline constexpr std::uint64_t kMaxArguments = 1U << 20;
 // A pipeline is searched this far for a later request that must not be overtaken; beyond, one is taken to be there.
 inline constexpr int kOrderSearch = 64;
 
+// Large arguments of one request at which its keys are looked for; then it is held until it is whole.
+inline constexpr std::uint8_t kOpenTries = 8;
 // Connections to one node for large values, per worker. Beyond, transfers wait for one another.
 inline constexpr std::size_t kMaxLargeLanes = 64;
 

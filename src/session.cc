@@ -60,7 +60,7 @@ void Session::finish() {
 void Session::on_received(uring::Lease lease) {
   const std::uint32_t now_ms = worker_.now_ms();
   if (std::exchange(active_ms_, now_ms) != now_ms) worker_.count_active_client();
-  if (hold_ == Hold::kFinished && upload_ == nullptr) return;
+  if (hold_ == Hold::kFinished) return;
   std::string_view bytes = lease.bytes();
   if (upload_ != nullptr && upload_->relays()) bytes = upload_->take_early(bytes);
   if (bytes.empty()) return;
@@ -93,6 +93,8 @@ std::size_t Session::consume(std::string_view input) {
       refuse(parser_.error());
       return input.size();
     }
+    open_tries_ = 0;
+    open_end_ = 0;
     if (!request.arguments.empty()) {
       worker_.dispatch().handle(*this, request);
       // Held: the request was not taken and comes again; finished: what follows does not count.
@@ -106,12 +108,19 @@ std::size_t Session::consume(std::string_view input) {
 
 /// The request at the front of `input` is not whole. True when it has a large argument and is sent as it comes.
 bool Session::dispatch_open(std::string_view input) {
-  if (parser_.bytes_wanted() < worker_.config().large_values.threshold) [[likely]]
+  const std::uint64_t end = parser_.bytes_wanted();
+  if (end < worker_.config().large_values.threshold) [[likely]]
     return false;
+  // Each look at a request costs its arguments: once for each large one, and not for any number of them.
+  if (end == open_end_ || open_tries_ == limits::kOpenTries) return false;
   resp::Request& request = worker_.request();
   const auto open = parser_.open_bulk(input, request);
   if (!open || open->length < worker_.config().large_values.threshold) return false;
   worker_.dispatch().handle_open(*this, request, open->arguments_behind + 1);
+  if (upload_ == nullptr && hold_ == Hold::kNone) {
+    open_end_ = end;
+    ++open_tries_;
+  }
   return upload_ != nullptr;
 }
 
@@ -223,7 +232,7 @@ void Session::on_reply(PendingReply& pending, std::string_view reply) {
 
 /// The reply to the request whose turn it is may go out as it comes.
 uring::Stream* Session::target_of_large(PendingReply& pending, pool::Lane& lane) {
-  worker_.note_large(pending);
+  if (!pending.kind.large) worker_.note_large(pending);
   if (line_.front() != &pending || pending.kind.silent || !stream_.is_open()) return nullptr;
   large_lane_ = &lane;
   return &stream_;
