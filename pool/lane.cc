@@ -257,14 +257,14 @@ void Lane::on_received(uring::Lease lease) {
   progress_ms_ = pool_.now_ms_;
   std::string_view bytes = lease.bytes();
   while (!bytes.empty()) {
-    const std::uint64_t body = std::min<std::uint64_t>(scanner_.bulk_bytes_left(), bytes.size());
+    const std::uint64_t body = large_reply_ == nullptr ? 0 : scanner_.bulk_bytes_left();
     const resp::ScanResult result = scanner_.scan(bytes);
     if (result.status == resp::ScanStatus::kError) return fail("the server sent what is not RESP");
     const std::string_view piece = bytes.substr(0, result.length);
     const bool complete = result.status == resp::ScanStatus::kComplete;
     bytes.remove_prefix(result.length);
     if (large_reply_ != nullptr || (!complete && goes_in_pieces(piece))) [[unlikely]] {
-      deliver_in_pieces(piece, body, complete);
+      deliver_in_pieces(piece, std::min<std::uint64_t>(body, piece.size()), complete);
     } else if (!complete) {
       gather(piece);
     } else if (partial_ == nullptr && !too_large_) {

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cctype>
 
-#include "cluster/key_slot.h"
 #include "resp/key_finder.h"
 #include "resp/writer.h"
 #include "src/fan_out.h"
@@ -139,7 +138,7 @@ void Dispatch::handle_open(Session& session, const resp::Request& request, std::
   if (session.outstanding() > 0) return session.hold(Hold::kOwnReplies);
   pool::RequestKind kind = kind_of(session, *command);
   kind.read_only = false;
-  kind.slot = worker_.router().is_cluster() ? cluster::key_slot(arguments[*index]) : cluster::Slot{0};
+  kind.slot = slot_of(arguments[*index]);
   ++worker_.counters().commands;
   worker_.large_keys().note(arguments[*index]);
   session.begin_upload(kind, arguments[*index]);
@@ -203,6 +202,10 @@ pool::RequestKind Dispatch::kind_of(const Session& session, const Command& comma
           .scripted = learned || command.is(resp::kNoMandatoryKeys)};
 }
 
+cluster::Slot Dispatch::slot_of(std::string_view key) const {
+  return worker_.router().is_cluster() ? cluster::key_slot(key) : cluster::Slot{0};
+}
+
 std::string_view Dispatch::bytes_of(const resp::Request& request) {
   if (!request.is_inline) [[likely]]
     return request.bytes;
@@ -234,9 +237,8 @@ bool Dispatch::has_several_keys(const Command& command, const resp::Request& req
 void Dispatch::send_keyed(Session& session, const Command& command, const resp::Request& request) {
   pool::RequestKind kind = kind_of(session, command);
   if (const auto index = resp::find_first_key(command, request.arguments)) {
-    const bool cluster = worker_.router().is_cluster();
-    kind.slot = cluster ? cluster::key_slot(request.arguments[*index]) : cluster::Slot{0};
-    kind.several_keys = cluster && has_several_keys(command, request);
+    kind.slot = slot_of(request.arguments[*index]);
+    kind.several_keys = worker_.router().is_cluster() && has_several_keys(command, request);
     if (kind.read_only && worker_.large_keys().contains(request.arguments[*index])) [[unlikely]]
       return send_large(session, kind, request);
   } else {

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <unordered_map>
 
+#include "cluster/key_slot.h"
 #include "pool/pending_reply.h"
 #include "resp/command_table.h"
 #include "resp/request_parser.h"
@@ -46,6 +47,7 @@ class Dispatch {
   [[nodiscard]] bool in_order(Session& session, std::uint16_t slot);
   [[nodiscard]] bool has_several_keys(const resp::Command& command, const resp::Request& request);
   [[nodiscard]] pool::RequestKind kind_of(const Session& session, const resp::Command& command) const;
+  [[nodiscard]] cluster::Slot slot_of(std::string_view key) const;
   [[nodiscard]] std::string_view bytes_of(const resp::Request& request);
 
   Worker& worker_;

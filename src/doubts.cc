@@ -46,15 +46,16 @@ std::vector<Doubts::Doubt> Doubts::take(Chosen&& chosen) {
   return taken;
 }
 
+std::vector<Doubts::Doubt> Doubts::take_before(const PendingReply& place, std::uint16_t slot) {
+  return take([&](const Doubt& each) { return each.pending->kind.slot == slot && is_before(*each.place, place); });
+}
+
 void Doubts::on_done(const PendingReply& place, std::uint16_t slot) {
-  const auto decided = take([&](const Doubt& each) {
-    return each.pending->kind.slot == slot && each.place != &place && is_before(*each.place, place);
-  });
-  for (const Doubt& each : decided) give_up(each);
+  for (const Doubt& each : take_before(place, slot)) give_up(each);
 }
 
 void Doubts::on_retry(const PendingReply& place, std::uint16_t slot) {
-  retry(take([&](const Doubt& each) { return each.pending->kind.slot == slot && is_before(*each.place, place); }));
+  retry(take_before(place, slot));
 }
 
 void Doubts::reconsider() {

@@ -52,6 +52,7 @@ class Doubts {
 
   template <typename Chosen>
   [[nodiscard]] std::vector<Doubt> take(Chosen&& chosen);
+  [[nodiscard]] std::vector<Doubt> take_before(const pool::PendingReply& place, std::uint16_t slot);
   void retry(const std::vector<Doubt>& doubts);
   void give_up(const Doubt& doubt);
 

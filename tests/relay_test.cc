@@ -61,6 +61,13 @@ class RelayRig final : RelayHandler {
     });
     return all && arrived == sent;
   }
+  /// The source's peer sends of `rest` what it can, the target's reads nothing, until the relay finds the target full.
+  [[nodiscard]] bool fills(std::string_view& rest) {
+    return turns.until([&] {
+      rest.remove_prefix(source.peer.send(rest));
+      return full > 0;
+    });
+  }
   [[nodiscard]] bool broken() const { return !source_errors.empty() || !target_errors.empty(); }
 
   Turns turns;
@@ -114,10 +121,7 @@ TEST(Relay, ASlowReaderHoldsBackOnlyTheRelay) {
   ASSERT_TRUE(rig.relay.start(*rig.source.stream, *rig.target.stream, bytes.size()));
   std::string_view rest = bytes;
   // The peer's reads stop altogether: the relay waits, the ring turns on.
-  ASSERT_TRUE(rig.turns.until([&] {
-    rest.remove_prefix(rig.source.peer.send(rest));
-    return rig.full > 0;
-  }));
+  ASSERT_TRUE(rig.fills(rest));
   const std::uint64_t left = rig.relay.left();
   rig.turns.turn(50);
   EXPECT_EQ(rig.relay.left(), left);
@@ -136,10 +140,7 @@ TEST(Relay, CanBeTakenBackInTheMiddle) {
   const std::string bytes = pattern(12 << 20);
   ASSERT_TRUE(rig.relay.start(*rig.source.stream, *rig.target.stream, bytes.size()));
   std::string_view rest = bytes;
-  ASSERT_TRUE(rig.turns.until([&] {
-    rest.remove_prefix(rig.source.peer.send(rest));
-    return rig.full > 0;
-  }));
+  ASSERT_TRUE(rig.fills(rest));
   EXPECT_FALSE(rig.relay.running());
   ASSERT_TRUE(rig.turns.until([&] {
     rest.remove_prefix(rig.source.peer.send(rest));
@@ -188,10 +189,7 @@ TEST(Relay, BothStreamsCloseInTheMiddle) {
   const std::string bytes = pattern(8 << 20);
   ASSERT_TRUE(rig.relay.start(*rig.source.stream, *rig.target.stream, bytes.size()));
   std::string_view rest = bytes;
-  ASSERT_TRUE(rig.turns.until([&] {
-    rest.remove_prefix(rig.source.peer.send(rest));
-    return rig.full > 0;
-  }));
+  ASSERT_TRUE(rig.fills(rest));
   rig.relay.stop();
   rig.source.stream->close();
   rig.target.stream->close();

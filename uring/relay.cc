@@ -51,11 +51,11 @@ std::string Relay::take_rest() {
 }
 
 void Relay::on_input() {
-  if (running()) pump();
+  pump();
 }
 
 void Relay::on_output() {
-  if (running()) pump();
+  pump();
 }
 
 void Relay::pump() {
