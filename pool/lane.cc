@@ -21,11 +21,12 @@ Lane::Lane(Pool& pool, Node& node, LaneKey key, bool large)
     : pool_(pool),
       node_(node),
       key_(key),
-      large_(large),
       max_bytes_(pool.settings_.max_lane_bytes),
       max_requests_(pool.settings_.max_lane_requests),
       stream_(pool.room_, *this),
-      connector_(pool.room_.ring, *this) {}
+      connector_(pool.room_.ring, *this) {
+  set_large(large);
+}
 
 Lane::~Lane() {
   held_.clear(pool_.room_.chunks);
@@ -278,7 +279,8 @@ void Lane::on_received(uring::Lease lease) {
 
 /// The reply under way has a large string open, its sink takes it in pieces: from here on it does.
 bool Lane::goes_in_pieces(std::string_view piece) {
-  if (scanner_.bulk_bytes_left() < pool_.settings_.large_bytes || state_ != State::kReady || too_large_) return false;
+  const std::uint64_t least = large_ ? pool_.settings_.piece_bytes : pool_.settings_.large_bytes;
+  if (scanner_.bulk_bytes_left() < least || state_ != State::kReady || too_large_) return false;
   const char mark = partial_ == nullptr ? piece[0] : partial_->data()[0];
   PendingReply* pending = pending_.front();
   if (mark == '>' || pending == nullptr || pending->sink == nullptr) return false;
@@ -292,7 +294,9 @@ bool Lane::goes_in_pieces(std::string_view piece) {
     pool_.room_.chunks.release(begin);
   }
   // What is behind it on a shared lane has been sent already; nothing more shall wait for it.
-  if (!std::exchange(large_, true)) node_.replace(*this);
+  if (large_) return true;
+  set_large(true);
+  node_.replace(*this);
   return true;
 }
 
@@ -320,6 +324,11 @@ void Lane::hang_up(std::string_view reason) {
   state_ = State::kClosing;
   stream_.close();
   lose_all(reason);
+}
+
+void Lane::set_large(bool large) {
+  large_ = large;
+  stream_.receive_at_most(large ? pool_.settings_.piece_bytes : 0);
 }
 
 // --- Requests sent as they come

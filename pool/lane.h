@@ -89,7 +89,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   /// The server does not do what it should; for whoever watches over a request that is sent as it comes.
   void give_up(std::string_view reason);
 
-  void set_large(bool large) { large_ = large; }
+  void set_large(bool large);
   /// The client of the reply that goes out in pieces is gone.
   void drop_target() { large_reply_->drop_target(); }
 
@@ -138,7 +138,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   LaneKey key_;
   State state_ = State::kIdle;
   bool retired_ = false;
-  bool large_;  ///< for large values; others are shared
+  bool large_ = false;  ///< for large values; others are shared
   std::uint8_t handshake_left_ = 0;
   std::uint8_t handshake_optional_ = 0;  ///< bit i: an error to the i-th hand-shake reply (from the last) is no failure
   bool dirty_ = false;                   ///< stands in the pool's list of lanes to flush

@@ -21,7 +21,7 @@ void LargeReply::take(std::string_view piece, std::uint64_t body) {
 }
 
 void LargeReply::take_open_string(std::uint64_t left) {
-  if (target_ == nullptr || copies_ || relay_.running() || left < lane_.pool_.settings_.large_bytes) return;
+  if (target_ == nullptr || copies_ || relay_.running() || left < lane_.pool_.settings_.piece_bytes) return;
   relayed_ = left_seen_ = left;
   target_full_ = false;
   // Without a pipe it goes by copy. It may have found the client full already, and turned to copying by itself.

@@ -137,7 +137,7 @@ std::size_t LargeUpload::feed(std::string_view input) {
   }
   const std::uint64_t left = end - part;
   if (state_ == State::kPassingOver || left == 0) return part;
-  if (left >= worker_.config().large_values.threshold) {
+  if (left >= limits::kPieceBytes) {
     state_ = State::kRelaying;
     session_.hold(Hold::kUpload);
     left_seen_ = left;

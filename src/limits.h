@@ -44,6 +44,11 @@ inline constexpr std::uint64_t kMaxArguments = 1U << 20;
 // A pipeline is searched this far for a later request that must not be overtaken; beyond, one is taken to be there.
 inline constexpr int kOrderSearch = 64;
 
+// Where a large value is expected, at most this much of it is received by copy, and at least this much is worth a
+// relay.
+inline constexpr std::uint32_t kPieceBytes = 16U << 10;
+// So many receives without a large value, and a client's are no longer bounded by that.
+inline constexpr std::uint8_t kReceivesInPieces = 16;
 // Large arguments of one request at which its keys are looked for; then it is held until it is whole.
 inline constexpr std::uint8_t kOpenTries = 8;
 // Connections to one node for large values, per worker. Beyond, transfers wait for one another.

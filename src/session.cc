@@ -61,6 +61,7 @@ void Session::on_received(uring::Lease lease) {
   const std::uint32_t now_ms = worker_.now_ms();
   if (std::exchange(active_ms_, now_ms) != now_ms) worker_.count_active_client();
   if (hold_ == Hold::kFinished) return;
+  if (receives_in_pieces_ > 0 && upload_ == nullptr && --receives_in_pieces_ == 0) stream_.receive_at_most(0);
   std::string_view bytes = lease.bytes();
   if (upload_ != nullptr && upload_->relays()) bytes = upload_->take_early(bytes);
   if (bytes.empty()) return;
@@ -126,6 +127,10 @@ bool Session::dispatch_open(std::string_view input) {
 
 void Session::begin_upload(const pool::RequestKind& kind, std::string_view key) {
   upload_ = std::make_unique<LargeUpload>(*this, kind, key);
+  // Nothing of it is read until its node is known, and then little by copy.
+  stream_.pause();
+  stream_.receive_at_most(limits::kPieceBytes);
+  receives_in_pieces_ = limits::kReceivesInPieces;
   upload_->start();
 }
 

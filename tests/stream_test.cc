@@ -266,6 +266,33 @@ TEST_P(StreamEcho, PausingFromWithinTheHandler) {
   EXPECT_TRUE(probe.received == bytes);
 }
 
+/// One that pauses in its handler has received no more than it said, though all is in the socket.
+TEST_P(StreamEcho, ReceivesAtMost) {
+  Turns turns;
+  StreamProbe probe(turns, pair_of(GetParam()));
+  probe.stream->pause();
+  ASSERT_TRUE(turns.until([&] { return probe.stream->input_is_free(); }));
+  const std::string bytes = pattern(100'000);
+  std::string_view rest = bytes;
+  rest.remove_prefix(probe.peer.send(rest));
+  probe.stream->receive_at_most(300);
+  probe.then_received = [&] { probe.stream->pause(); };
+  for (std::size_t most = 300; most < 3000; most += 300) {
+    probe.stream->resume();
+    turns.turn(5);
+    EXPECT_TRUE(probe.stream->input_is_free());
+    EXPECT_LE(probe.received.size(), most);
+  }
+  probe.stream->receive_at_most(0);
+  probe.then_received = nullptr;
+  probe.stream->resume();
+  ASSERT_TRUE(turns.until([&] {
+    rest.remove_prefix(probe.peer.send(rest));
+    return probe.received.size() == bytes.size();
+  }));
+  EXPECT_TRUE(probe.received == bytes);
+}
+
 // A send in flight must survive the cancelling of the receive, which goes by the same descriptor.
 TEST(StreamPause, LeavesTheSendAlone) {
   for (const bool by_opcode : {false, true}) {

@@ -41,7 +41,11 @@ void Stream::receive() {
   starved_ = false;
   if (receive_.in_flight() || paused_ || state_ != State::kOpen || ended_) return;
   room_.ring.start(receive_, [this](io_uring_sqe* sqe) {
-    io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
+    if (receive_bytes_ == 0) {
+      io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
+    } else {
+      io_uring_prep_recv(sqe, fd_, nullptr, receive_bytes_, 0);
+    }
     sqe->flags |= IOSQE_BUFFER_SELECT;
     sqe->buf_group = room_.buffers.group();
   });

@@ -82,6 +82,10 @@ class Stream {
   /// A send has started and has not completed.
   [[nodiscard]] bool sending() const { return send_.in_flight(); }
 
+  /// At most that many bytes with one receive, which is started anew each time; 0: all that comes, as it comes. A tap
+  /// finds more of what it is to read still in the socket. Holds from the next receive that is started.
+  void receive_at_most(std::uint32_t bytes) { receive_bytes_ = bytes; }
+
   /// Stops receiving until resume(). What the kernel had received already still arrives.
   void pause();
   void resume();
@@ -126,6 +130,7 @@ class Stream {
   StreamTap* input_tap_ = nullptr;
   StreamTap* output_tap_ = nullptr;
   int fd_ = -1;
+  std::uint32_t receive_bytes_ = 0;
   State state_ = State::kClosed;
   bool paused_ = false;
   bool starved_ = false;  ///< stands in the room's list, to be armed again
