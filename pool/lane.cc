@@ -405,6 +405,8 @@ void Lane::deliver(std::string_view reply) {
   if (reply[0] == '>') return;  // out of band: nothing here subscribes or tracks
   if (state_ == State::kHandshaking) return on_handshake_reply(reply);
   if (pending_.empty()) return fail("the server sent a reply nobody asked for");
+  if (reply[0] == '-') [[unlikely]]
+    pool_.answering_ = &node_;
   PendingReply& pending = take_front();
   if (pending.sink != nullptr) {
     pending.sink->on_reply(pending, reply);

@@ -93,6 +93,8 @@ class Pool {
   [[nodiscard]] unsigned busy_lanes() const { return busy_lanes_; }
   [[nodiscard]] std::uint32_t now_ms() const { return now_ms_; }
   /// Relays that go on with the next turn: it should come soon.
+  /// The node that has just answered with an error. Only within ReplySink::on_reply().
+  [[nodiscard]] const Node& answering() const { return *answering_; }
   [[nodiscard]] bool has_relays_waiting() const { return !relays_.going_on.empty(); }
   [[nodiscard]] uring::RelayRoom& relays() { return relays_; }
   [[nodiscard]] std::uint64_t relayed_bytes() const { return relays_.relayed_bytes; }
@@ -115,6 +117,7 @@ class Pool {
   std::map<std::string, std::unique_ptr<Node>, std::less<>> nodes_;
   std::vector<Lane*> dirty_;
   uring::RelayRoom relays_;
+  const Node* answering_ = nullptr;
   std::vector<std::unique_ptr<LargeReply>> ended_replies_;  ///< of lanes that were lost; gone by the end of the turn
   PoolCounters counters_;
   unsigned busy_lanes_ = 0;

@@ -95,13 +95,8 @@ bool Redirection::follow(PendingReply& pending, std::string_view error, bool ask
   const auto redirect = cluster::parse_redirect(error);
   if (!redirect || redirect->slot != pending.kind.slot || spent(pending)) return false;
   if (!asking) refresh_.refresh_topology();
-  // No host: the one that said so, which is where the slot's requests go now.
-  std::string host = redirect->address.host;
-  if (host.empty()) {
-    const pool::Node* source = router_.node_for(pending.kind, 0);
-    if (source == nullptr) return park(pending);
-    host = source->host();
-  }
+  // No host: that of the one who says so.
+  const std::string& host = redirect->address.host.empty() ? pool_.answering().host() : redirect->address.host;
   if (!asking) router_.move_slot(redirect->slot, {host, redirect->address.port});
   // Behind an earlier request of the same client that waits, in their order.
   if (++pending.hops > limits::kMaxHops || parked_of_client_.contains(pending.salt)) return park(pending);

@@ -139,8 +139,10 @@ TEST_F(RedirectionTest, MovedIsFollowedAndRemembered) {
 
 TEST_F(RedirectionTest, AMovedWithoutAHostMeansTheOneWhoSaidIt) {
   first_says("-MOVED 1 :" + std::to_string(second_.port()) + "\r\n");
-  send("GET");
+  // Asked under another name than the map's.
+  rig_.pool->node("localhost", first()).lane({}, 1).enqueue(request(), tests::request_bytes({"GET"}));
   EXPECT_EQ(replies(), std::vector<std::string>{FakeServer::bulk("GET")});
+  EXPECT_EQ(router_.node_for({.slot = kSlot}, 0)->name(), "localhost:" + std::to_string(second_.port()));
 }
 
 TEST_F(RedirectionTest, AskIsFollowedOnceAndNotRemembered) {
