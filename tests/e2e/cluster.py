@@ -23,13 +23,13 @@ class Cluster:
     The program is SLUICE_E2E_SERVER (redis-server, valkey-server) unless `server` names one.
     """
 
-    def __init__(self, primaries=3, replicas=1, server=None, node_timeout_ms=1500, start=True):
+    def __init__(self, primaries=3, replicas=1, server=None, node_timeout_ms=1500, start=True, options=None):
         server = server or os.environ.get("SLUICE_E2E_SERVER", "redis-server")
         self._folder = temporary_folder()
         options = {
             "cluster-enabled": "yes", "cluster-config-file": "nodes.conf",
             "cluster-node-timeout": node_timeout_ms, "cluster-require-full-coverage": "no",
-            "cluster-replica-validity-factor": "0",
+            "cluster-replica-validity-factor": "0", **(options or {}),
         }
         self.nodes = []
         for index in range(primaries * (1 + replicas)):
