@@ -234,7 +234,8 @@ void Lane::tick(std::uint32_t now_ms) {
     return fail("the host name was not resolved in time");
   }
   if (state_ != State::kReady && state_ != State::kHandshaking) return;
-  if (large_reply_ != nullptr && (large_reply_->has_moved() || large_reply_->waits_for_client())) progress_ms_ = now_ms;
+  if (large_reply_ != nullptr && large_reply_->has_moved()) progress_ms_ = moved_ms_ = now_ms;
+  if (large_reply_ != nullptr && large_reply_->waits_for_client()) progress_ms_ = now_ms;
   if (open_ != nullptr) progress_ms_ = now_ms;  // whoever sends it watches over it
   const bool owes = !pending_.empty() || state_ == State::kHandshaking;
   const std::uint32_t quiet_ms = now_ms - progress_ms_;
@@ -287,6 +288,7 @@ bool Lane::goes_in_pieces(std::string_view piece) {
   uring::Stream* target = pending->sink->target_of_large(*pending, *this);
   if (target == nullptr) return false;
   large_reply_ = std::make_unique<LargeReply>(*this, *pending, *target);
+  note_moved();
   ++pool_.counters_.large_replies;
   if (partial_ != nullptr) {
     uring::Chunk* begin = std::exchange(partial_, nullptr);
@@ -318,7 +320,15 @@ void Lane::on_client_gone() {
   if (pending_.size() == 1) hang_up("its client is gone");
 }
 
-/// The end of a connection that has done nothing wrong.
+void Lane::note_moved() {
+  moved_ms_ = pool_.now_ms_;
+}
+
+std::uint32_t Lane::stalled_ms() const {
+  const bool by_client = open_ != nullptr || (large_reply_ != nullptr && large_reply_->waits_for_client());
+  return by_client ? pool_.now_ms_ - moved_ms_ : 0;
+}
+
 void Lane::hang_up(std::string_view reason) {
   if (state_ != State::kReady) return;
   state_ = State::kClosing;
@@ -344,6 +354,7 @@ void Lane::open_request(PendingReply& pending, bool asking) {
   pending.position = enqueued_;
   pending_.push(pending);
   open_ = &pending;
+  note_moved();
 }
 
 void Lane::append_to_request(std::string_view bytes) {
@@ -351,6 +362,7 @@ void Lane::append_to_request(std::string_view bytes) {
   stream_.queue().append(pool_.room_.chunks, bytes);
   enqueued_ += static_cast<std::uint32_t>(bytes.size());
   open_->position = enqueued_;
+  note_moved();
   mark_dirty();
 }
 

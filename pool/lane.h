@@ -90,6 +90,12 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   void give_up(std::string_view reason);
 
   void set_large(bool large);
+  /// A part of an open request has moved on without append_to_request().
+  void note_moved();
+  /// How long nothing has moved, when a client is what a large value waits for; else 0.
+  [[nodiscard]] std::uint32_t stalled_ms() const;
+  /// The end of a connection that has done nothing wrong.
+  void hang_up(std::string_view reason);
   /// The client of the reply that goes out in pieces is gone.
   void drop_target() { large_reply_->drop_target(); }
 
@@ -121,7 +127,6 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   void after_reply();
   [[nodiscard]] bool goes_in_pieces(std::string_view piece);
   void deliver_in_pieces(std::string_view piece, std::uint64_t body, bool complete);
-  void hang_up(std::string_view reason);
   void on_client_gone();
   void deliver(std::string_view reply);
   void deliver_gathered(std::string_view last_piece);
@@ -149,6 +154,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   const std::size_t max_requests_;       ///< Settings::max_lane_requests
   std::size_t kept_bytes_ = 0;           ///< bytes of requests whose reply is due
   std::uint32_t progress_ms_ = 0;        ///< when something last came, or the line last became non-empty
+  std::uint32_t moved_ms_ = 0;           ///< when a part of a large value last moved on
   std::uint32_t used_ms_ = 0;            ///< when a client's request was last enqueued
   std::uint32_t resting_until_ms_ = 0;
   std::uint32_t failures_ = 0;  ///< in a row

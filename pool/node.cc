@@ -23,19 +23,28 @@ void Node::fill(Group& group, const LaneKey& key) {
   }
 }
 
-Lane& Node::large_lane(const LaneKey& key, std::size_t most) {
-  Lane* any = nullptr;
-  Lane* best = nullptr;
+Lane* Node::large_lane(const LaneKey& key) {
   std::size_t count = 0;
   for (const auto& lane : large_) {
     if (lane->key() != key) continue;
+    if (lane->accepts() && lane->pending() == 0) return lane.get();
     ++count;
-    any = lane.get();
-    if (lane->accepts() && (best == nullptr || lane->pending() < best->pending())) best = lane.get();
   }
-  if (best != nullptr && (best->pending() == 0 || count >= most)) return *best;
-  if (count >= most) return *any;
-  return *large_.emplace_back(std::make_unique<Lane>(pool_, *this, key, true));
+  if (failing_ && count > 0) return nullptr;  // those there are will show when it is back
+  if (count < pool_.settings_.max_large_lanes) {
+    return large_.emplace_back(std::make_unique<Lane>(pool_, *this, key, true)).get();
+  }
+  give_up_stalled(key);
+  return nullptr;
+}
+
+void Node::give_up_stalled(const LaneKey& key) {
+  Lane* stalled = nullptr;
+  for (const auto& lane : large_) {
+    if (lane->key() != key || lane->stalled_ms() < pool_.settings_.command_timeout_ms) continue;
+    if (stalled == nullptr || lane->stalled_ms() > stalled->stalled_ms()) stalled = lane.get();
+  }
+  if (stalled != nullptr) stalled->hang_up("its client stood still, and others needed it");
 }
 
 Lane& Node::lane_behind(const LaneKey& key, std::uint32_t salt) {
@@ -46,6 +55,7 @@ Lane& Node::lane_behind(const LaneKey& key, std::uint32_t salt) {
 }
 
 void Node::replace(Lane& lane) {
+  if (large_.size() >= pool_.settings_.max_large_lanes) give_up_stalled(lane.key());
   const auto replace_in = [&](Group& group) {
     for (auto& each : group.lanes) {
       if (each.get() != &lane) continue;

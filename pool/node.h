@@ -31,8 +31,9 @@ class Node {
   [[nodiscard]] Lane& lane_behind(const LaneKey& key, std::uint32_t salt);
 
   /// A lane of the same kind with nothing on its way, for one request that may hold it long; made when there is none.
-  /// At `most` such lanes the one with the fewest requests, or one that does not accept now when all are like that.
-  [[nodiscard]] Lane& large_lane(const LaneKey& key, std::size_t most);
+  /// nullptr while the node fails, and at Settings::max_large_lanes: then the one whose client has let it stand still
+  /// longest is given up, for who asks next.
+  [[nodiscard]] Lane* large_lane(const LaneKey& key);
 
   [[nodiscard]] const std::string& host() const { return host_; }
   [[nodiscard]] std::uint16_t port() const { return port_; }
@@ -71,6 +72,9 @@ class Node {
 
   /// A shared lane has turned out to carry something large: it goes on as a large lane, another takes its place.
   void replace(Lane& lane);
+  /// One large lane of this kind ends that has stood still for command_timeout because of its client, when there is
+  /// one.
+  void give_up_stalled(const LaneKey& key);
   void on_hello(std::string_view reply);
   void on_lane_ready();
   void on_lane_failed(std::uint32_t failures_in_a_row);

@@ -34,6 +34,7 @@ struct Settings {
   std::size_t max_lane_requests = 1U << 20;
   std::uint64_t large_bytes = 64U << 10;     ///< strings of this size and more are relayed
   std::uint32_t piece_bytes = 16U << 10;     ///< on a large lane: received by copy at most, relayed at least
+  std::size_t max_large_lanes = 64;          ///< per node and kind of connection
   std::size_t max_reply_bytes = 1ULL << 30;  ///< one reply held whole; larger ones break the lane
 };
 
@@ -92,9 +93,9 @@ class Pool {
   /// Lanes that owe replies.
   [[nodiscard]] unsigned busy_lanes() const { return busy_lanes_; }
   [[nodiscard]] std::uint32_t now_ms() const { return now_ms_; }
-  /// Relays that go on with the next turn: it should come soon.
   /// The node that has just answered with an error. Only within ReplySink::on_reply().
   [[nodiscard]] const Node& answering() const { return *answering_; }
+  /// Relays that go on with the next turn: it should come soon.
   [[nodiscard]] bool has_relays_waiting() const { return !relays_.going_on.empty(); }
   [[nodiscard]] uring::RelayRoom& relays() { return relays_; }
   [[nodiscard]] std::uint64_t relayed_bytes() const { return relays_.relayed_bytes; }

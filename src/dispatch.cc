@@ -267,7 +267,7 @@ void Dispatch::send(Session& session, const pool::RequestKind& kind, const resp:
 void Dispatch::send_large(Session& session, pool::RequestKind kind, const resp::Request& request) {
   if (session.outstanding() > 0) return session.hold(Hold::kOwnReplies);
   pool::Lane* lane = worker_.router().large_lane_for(kind, session.salt());
-  if (lane == nullptr || !lane->accepts() || lane->full()) return send(session, kind, request);
+  if (lane == nullptr) return send(session, kind, request);
   kind.large = true;
   lane->enqueue(session.expect(kind), bytes_of(request));
   session.fenced = true;

@@ -41,19 +41,19 @@ void LargeUpload::probe() {
 }
 
 void LargeUpload::probe_at(pool::Node& node, bool asking) {
-  pool::Lane& lane = worker_.router().large_lane_of(node, kind_);
-  if (!lane.accepts() || lane.pending() > 0) return wait();
+  pool::Lane* lane = Router::large_lane_of(node, kind_);
+  if (lane == nullptr) return wait();
   state_ = State::kProbing;
   asking_ = asking;
-  lane_ = &lane;
+  lane_ = lane;
   sent_ = &worker_.pending_replies().take();
   sent_->sink = this;
   sent_->kind = kind_;
   sent_->salt = place_.salt;
   if (asking) {
-    lane.enqueue_asking(*sent_, probe_);
+    lane->enqueue_asking(*sent_, probe_);
   } else {
-    lane.enqueue(*sent_, probe_);
+    lane->enqueue(*sent_, probe_);
   }
 }
 
@@ -81,7 +81,6 @@ void LargeUpload::on_probed(std::string_view reply) {
 }
 
 void LargeUpload::send() {
-  if (lane_->pending() > 0) return wait();  // another's request has come in between: there are too few large lanes
   sent_ = &worker_.pending_replies().take();
   sent_->sink = this;
   sent_->kind = kind_;
@@ -183,7 +182,9 @@ void LargeUpload::tick(std::uint32_t now_ms) {
   if (state_ == State::kWaiting) return probe();
   if (state_ != State::kRelaying && state_ != State::kSending) return;
   const std::uint64_t left = relay_.left();
-  if (std::exchange(left_seen_, left) != left || !lane_->stream().sending()) moved_ms_ = now_ms;
+  const bool moved = std::exchange(left_seen_, left) != left;
+  if (moved) lane_->note_moved();
+  if (moved || !lane_->stream().sending()) moved_ms_ = now_ms;
   const auto patience = static_cast<std::uint32_t>(worker_.config().backend.command_timeout.count());
   if (now_ms - moved_ms_ > patience) lane_->give_up("it takes no more of a request within command_timeout");
 }

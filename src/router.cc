@@ -4,7 +4,6 @@
 #include <string_view>
 #include <utility>
 
-#include "src/limits.h"
 
 namespace sluice {
 namespace {
@@ -85,11 +84,11 @@ pool::LaneKey Router::lane_key(const Node& node, const pool::RequestKind& kind) 
 
 pool::Lane* Router::large_lane_for(const pool::RequestKind& kind, std::uint32_t salt) {
   Node* node = node_for(kind, salt);
-  return node == nullptr ? nullptr : &large_lane_of(*node, kind);
+  return node == nullptr ? nullptr : large_lane_of(*node, kind);
 }
 
-pool::Lane& Router::large_lane_of(Node& node, const pool::RequestKind& kind) {
-  return node.large_lane(lane_key(node, kind), limits::kMaxLargeLanes);
+pool::Lane* Router::large_lane_of(Node& node, const pool::RequestKind& kind) {
+  return node.large_lane(lane_key(node, kind));
 }
 
 pool::Lane* Router::lane_for(const pool::RequestKind& kind, std::uint32_t salt) {

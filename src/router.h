@@ -26,9 +26,9 @@ class Router {
   /// The same for a request that has been under way before.
   [[nodiscard]] static pool::Lane& lane_behind(pool::Node& node, const pool::RequestKind& kind, std::uint32_t salt);
 
-  /// A lane of that node for a large value.
+  /// A lane of that node for a large value; nullptr also when all it may have are in use.
   [[nodiscard]] pool::Lane* large_lane_for(const pool::RequestKind& kind, std::uint32_t salt);
-  [[nodiscard]] static pool::Lane& large_lane_of(pool::Node& node, const pool::RequestKind& kind);
+  [[nodiscard]] static pool::Lane* large_lane_of(pool::Node& node, const pool::RequestKind& kind);
 
   /// Requests may take another way than those before them.
   void on_lane_replaced() { ++version_; }

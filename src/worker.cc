@@ -31,6 +31,7 @@ pool::Settings pool_settings(const Config& config) {
   settings.lanes_per_node = config.pool.connections_per_node;
   settings.read_only_replicas = config.backend.kind == BackendKind::kCluster;
   settings.large_bytes = config.large_values.threshold;
+  settings.max_large_lanes = limits::kMaxLargeLanes;
   settings.piece_bytes = limits::kPieceBytes;
   return settings;
 }

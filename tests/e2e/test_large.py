@@ -166,6 +166,61 @@ class Downloads(TestCase):
         self.assertTrue(readers[5].read_value(timeout=20) == value)
 
 
+class Stalled(TestCase):
+    """Clients that stop in the middle keep their connection to the node, until there are too many of them."""
+
+    LANES = 64  # src/limits.h
+
+    def setUp(self):
+        super().setUp()
+        self.own = self.proxy(shared_cluster().addresses, workers=1, command_timeout="2s")
+        self.node = shared_cluster().primary_of(slot_of("{s}"))
+        self.before = 0
+        self.before = self.connections()
+
+    def connections(self):
+        """How many there are to the node since the test began."""
+        listed = self.node.client().execute_command("CLIENT LIST")
+        return len([each for each in listed if each["name"] == "sluice"]) - self.before
+
+    def test_uploads(self):
+        checker = self.client(self.own)
+        self.assertEqual(checker.ask("SET", "{s}0", "before"), "OK")
+        request = encode("SET", "{s}0", value_of(5, MB))
+        stalled = [self.client(self.own) for _ in range(self.LANES)]
+        for client in stalled:
+            client.send(request[:200_000])
+        time.sleep(2.3)
+        for index in range(3):
+            value = value_of(index, MB)
+            self.assertEqual(checker.ask("SET", "{s}new", value), "OK")
+            self.assertTrue(checker.ask("GET", "{s}new") == value)
+        self.assertLessEqual(self.connections(), self.LANES + 2)
+        # All others may go on as if nothing had been.
+        replies = []
+        for client in stalled:
+            client.send(request[200_000:])
+            replies.append(client.read_reply())
+        given_up = [reply for reply in replies if reply != b"+OK\r\n"]
+        self.assertTrue(1 <= len(given_up) <= 4, given_up)
+        for reply in given_up:
+            self.assertTrue(reply.startswith(b"-ERR sluice: the command has not run"), reply)
+
+    def test_downloads(self):
+        checker = self.client(self.own)
+        value = value_of(6, 8 * MB)
+        self.assertEqual(checker.ask("SET", "{s}0", value), "OK")
+        for _ in range(2):
+            for _ in range(self.LANES // 2 + 8):
+                self.client(self.own).send(encode("GET", "{s}0"))
+            time.sleep(2.3)
+        for _ in range(3):
+            got = checker.ask("GET", "{s}0")
+            self.assertTrue(got == value, got[:100] if isinstance(got, bytes) else got)
+            self.assertEqual(checker.ask("SET", "{s}1", value), "OK")
+        self.assertLessEqual(self.connections(), self.LANES + 4)
+
+
 class Mixed(TestCase):
 
     time_limit_s = 120
