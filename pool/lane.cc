@@ -49,7 +49,7 @@ void Lane::enqueue_asking(PendingReply& pending, std::string_view request) {
 void Lane::append(PendingReply& pending, std::string_view request) {
   uring::ChunkPool& chunks = pool_.room_.chunks;
   uring::SendQueue& queue = state_ == State::kReady ? stream_.queue() : held_;
-  const uring::ChunkSpan kept = queue.append(chunks, request);
+  const uring::ChunkSpan kept = queue.append(chunks, request, pool_.offer_);
   ++kept.chunk->references;
   pool_.pending_replies_.drop_request(pending);
   pending.request = kept;
@@ -385,8 +385,10 @@ void Lane::deliver_gathered(std::string_view last_piece) {
   gather(last_piece);
   if (std::exchange(too_large_, false)) return deliver(kTooLarge);
   uring::Chunk* whole = std::exchange(partial_, nullptr);
+  pool_.offer_.make(whole, pool_.room_.chunks);
   deliver({whole->data(), whole->size});
-  pool_.room_.chunks.release(whole);
+  pool_.offer_.withdraw();
+  if (whole != nullptr) pool_.room_.chunks.release(whole);
 }
 
 /// Keeps a piece of the reply under way. One that is too large is passed over to its end; its client alone is told.

@@ -95,6 +95,8 @@ class Pool {
   [[nodiscard]] std::uint32_t now_ms() const { return now_ms_; }
   /// The node that has just answered with an error. Only within ReplySink::on_reply().
   [[nodiscard]] const Node& answering() const { return *answering_; }
+  /// Where requests and replies lie that are handed on; see there.
+  [[nodiscard]] uring::ChunkOffer& offer() { return offer_; }
   /// Relays that go on with the next turn: it should come soon.
   [[nodiscard]] bool has_relays_waiting() const { return !relays_.going_on.empty(); }
   [[nodiscard]] uring::RelayRoom& relays() { return relays_; }
@@ -118,6 +120,7 @@ class Pool {
   std::map<std::string, std::unique_ptr<Node>, std::less<>> nodes_;
   std::vector<Lane*> dirty_;
   uring::RelayRoom relays_;
+  uring::ChunkOffer offer_;
   const Node* answering_ = nullptr;
   std::vector<std::unique_ptr<LargeReply>> ended_replies_;  ///< of lanes that were lost; gone by the end of the turn
   PoolCounters counters_;

@@ -174,7 +174,9 @@ void Session::resume() {
   if (upload_ != nullptr && (upload_->relays() || upload_->is_whole())) return;
   hold_ = Hold::kNone;
   if (input_ != nullptr) {
+    worker_.pool().offer().make(input_, worker_.client_room().chunks);
     const std::size_t used = consume({input_->data() + input_used_, input_->size - input_used_});
+    worker_.pool().offer().withdraw();
     if (input_ != nullptr) {
       input_used_ += static_cast<std::uint32_t>(used);
       if (input_used_ == input_->size) drop_input();
@@ -318,7 +320,7 @@ void Session::complete(PendingReply& pending, std::string_view reply) {
 }
 
 void Session::emit(const PendingReply& pending, std::string_view reply) {
-  if (!pending.kind.silent) stream_.queue().append(worker_.client_room().chunks, reply);
+  if (!pending.kind.silent) stream_.queue().append(worker_.client_room().chunks, reply, worker_.pool().offer());
 }
 
 void Session::pop_front() {

@@ -170,7 +170,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint8_t receives_in_pieces_ = 0;  ///< since a large argument has come, more of them may
   std::uint8_t open_tries_ = 0;          ///< large arguments of the request under way for which no upload could begin
   std::uint64_t open_end_ = 0;           ///< where the last of them ends
-  uring::Chunk* input_ = nullptr;        ///< received and not dispatched yet
+  uring::Chunk* input_ = nullptr;        ///< received and not dispatched yet; a lane may take it for its own
   std::uint32_t input_used_ = 0;         ///< of these, dispatched
   pool::OwnerLine line_;
   std::uint32_t writes_ = 0;

@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <string_view>
-#include <vector>
+#include <utility>
 
 namespace uring {
 
@@ -47,6 +47,12 @@ class ChunkPool {
     if (--chunk->references == 0) recycle(chunk);
   }
 
+  /// Takes over the one reference to a chunk of another pool.
+  void adopt(Chunk* chunk, ChunkPool& from) {
+    from.bytes_in_use_ -= chunk->capacity;
+    bytes_in_use_ += chunk->capacity;
+  }
+
   /// Bytes of all chunks in use (references held), capacity counted.
   [[nodiscard]] std::size_t bytes_in_use() const { return bytes_in_use_; }
 
@@ -58,6 +64,33 @@ class ChunkPool {
   std::size_t free_count_ = 0;
   Chunk* free_ = nullptr;
   std::size_t bytes_in_use_ = 0;
+};
+
+/// A chunk whose bytes are being handed on: who would copy them all may take the chunk instead.
+class ChunkOffer {
+ public:
+  /// Fewer bytes are copied sooner than they are found here.
+  static constexpr std::size_t kLeastBytes = 16U << 10;
+
+  /// `chunk`, with its one reference, is of `pool`; becomes nullptr when somebody takes it. Ends with withdraw().
+  void make(Chunk*& chunk, ChunkPool& pool) {
+    chunk_ = &chunk;
+    pool_ = &pool;
+  }
+  void withdraw() { chunk_ = nullptr; }
+  /// The chunk when it holds `bytes` and nothing else, now with its reference in `pool`; else nullptr.
+  [[nodiscard]] Chunk* take(std::string_view bytes, ChunkPool& pool) {
+    if (bytes.size() < kLeastBytes || chunk_ == nullptr) [[likely]]
+      return nullptr;
+    Chunk* chunk = *chunk_;
+    if (chunk == nullptr || bytes.data() != chunk->data() || bytes.size() != chunk->size) return nullptr;
+    pool.adopt(chunk, *pool_);
+    return std::exchange(*chunk_, nullptr);
+  }
+
+ private:
+  Chunk** chunk_ = nullptr;
+  ChunkPool* pool_ = nullptr;
 };
 
 }  // namespace uring

@@ -5,8 +5,7 @@
 
 namespace uring {
 
-void SendQueue::grow(ChunkPool& pool, std::size_t bytes) {
-  Chunk* chunk = pool.take(bytes);
+void SendQueue::push(ChunkPool& pool, Chunk* chunk) {
   if (tail_ == nullptr) {
     head_ = chunk;
     head_sent_ = 0;

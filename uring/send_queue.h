@@ -40,6 +40,16 @@ class SendQueue {
     return span;
   }
 
+  /// The same for `bytes` that all of `offer`'s chunk may hold: then the chunk itself is queued.
+  ChunkSpan append(ChunkPool& pool, std::string_view bytes, ChunkOffer& offer) {
+    Chunk* chunk = offer.take(bytes, pool);
+    if (chunk == nullptr) [[likely]]
+      return append(pool, bytes);
+    push(pool, chunk);
+    bytes_ += chunk->size;
+    return {chunk, 0, chunk->size};
+  }
+
   /// Moves all that `other` holds unsent behind what is queued here. Nothing of `other` may have been sent.
   void splice(SendQueue& other);
 
@@ -59,7 +69,8 @@ class SendQueue {
   [[nodiscard]] std::size_t bytes() const { return bytes_; }
 
  private:
-  void grow(ChunkPool& pool, std::size_t bytes);
+  void grow(ChunkPool& pool, std::size_t bytes) { push(pool, pool.take(bytes)); }
+  void push(ChunkPool& pool, Chunk* chunk);
 
   Chunk* head_ = nullptr;
   Chunk* tail_ = nullptr;
