@@ -12,10 +12,8 @@
 
 #include <algorithm>
 #include <array>
-#include <bit>
 #include <cerrno>
 #include <charconv>
-#include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <cstdlib>
@@ -26,9 +24,13 @@
 #include <string_view>
 #include <vector>
 
+#include "bench/histogram.h"
+
 namespace {
 
-using Nanoseconds = std::int64_t;
+using bench::Histogram;
+using bench::Nanoseconds;
+using bench::now;
 constexpr Nanoseconds kSecond = 1'000'000'000;
 constexpr Nanoseconds kGrace = 2 * kSecond;  // how long we wait for the last replies
 
@@ -41,55 +43,6 @@ struct Options {
   std::fprintf(stderr, "loadgen: %s: %s\n", what, std::strerror(errno));
   std::exit(1);
 }
-
-Nanoseconds now() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::steady_clock::now().time_since_epoch())
-      .count();
-}
-
-/// Counts times in buckets that grow with them: 64 to each power of two, so that a percentile is off by 1.6 % at most.
-class Histogram {
- public:
-  void record(Nanoseconds time) {
-    const auto value = static_cast<std::uint64_t>(std::max<Nanoseconds>(time, 0));
-    ++buckets_[bucket_of(value)];
-    ++count_;
-    sum_ += value;
-    max_ = std::max(max_, value);
-  }
-  [[nodiscard]] std::uint64_t count() const { return count_; }
-  [[nodiscard]] double average_ms() const { return count_ == 0 ? 0 : ms(sum_) / static_cast<double>(count_); }
-  [[nodiscard]] double max_ms() const { return ms(max_); }
-  /// The upper edge of the bucket in which this share (0..1) of the times is reached.
-  [[nodiscard]] double percentile_ms(double share) const {
-    const auto wanted = static_cast<std::uint64_t>(share * static_cast<double>(count_));
-    std::uint64_t seen = 0;
-    for (std::size_t i = 0; i < buckets_.size(); ++i) {
-      seen += buckets_[i];
-      if (seen > wanted) return std::min(ms(upper_edge(i)), max_ms());
-    }
-    return max_ms();
-  }
-
- private:
-  static constexpr std::size_t kStepBits = 6;
-  static constexpr std::size_t kSteps = 1U << kStepBits;
-
-  static double ms(std::uint64_t nanoseconds) { return static_cast<double>(nanoseconds) / 1e6; }
-  static std::size_t bucket_of(std::uint64_t value) {
-    if (value < kSteps) return value;
-    const auto shift = static_cast<std::size_t>(std::bit_width(value)) - kStepBits - 1;
-    return (shift << kStepBits) + (value >> shift);
-  }
-  static std::uint64_t upper_edge(std::size_t bucket) {
-    if (bucket < 2 * kSteps) return bucket + 1;
-    const std::size_t shift = (bucket >> kStepBits) - 1;
-    return ((bucket & (kSteps - 1)) + kSteps + 1) << shift;
-  }
-
-  std::array<std::uint64_t, (64 - kStepBits + 1) * kSteps> buckets_{};
-  std::uint64_t count_ = 0, sum_ = 0, max_ = 0;
-};
 
 /// Finds the ends of replies to SET and GET (a line, or a bulk string) in a stream cut anywhere.
 class ReplyCounter {
