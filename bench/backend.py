@@ -46,6 +46,18 @@ def start(kind, base_port, children):
     return Backend(kind, nodes or standalone, standalone)
 
 
+def tag_on(address):
+    """A hash tag whose keys live on this node of a cluster."""
+    for tag in (f"{{t{number}}}" for number in range(SLOTS)):
+        try:
+            wire.ask(address, "EXISTS", tag)
+            return tag
+        except wire.ErrorReply as error:
+            if not str(error).startswith("MOVED"):
+                raise
+    raise LookupError(f"{address} serves no slot")
+
+
 def _start_server(children, port, bus_port):
     folder = os.path.join(children.folder, f"redis-{port}")
     os.mkdir(folder)

@@ -68,6 +68,8 @@ def start_peers(options, family, backend, own, workers=(1,)):
     found += [peers.find(description) for description in options.peer]
     if "haproxy" in started:
         found.append(peers.start_haproxy(family, backend, port))
+    if "haproxy-splice" in started:
+        found.append(peers.start_haproxy(family, backend, port + 4, splice=True))
     if "nutcracker" in started:
         found.append(peers.start_nutcracker(family, backend, port + 1))
     return found
@@ -91,12 +93,13 @@ def _take(results, load, peer, number, step):
     try:
         return step(peer) or {}
     except (*FAILURES, ValueError, KeyError) as failure:
-        results.samples.append(report.Sample(load.name, peer.name, number, {}, str(failure) or repr(failure)))
+        corrupt = isinstance(failure, loads.WrongBytes)
+        results.samples.append(report.Sample(load.name, peer.name, number, {}, str(failure) or repr(failure), corrupt))
         say(f"{load.name} round {number} {peer.name} FAILED: {failure}")
         return None
 
 
-def conduct(name, options, run, draw, subject, suffix):
+def conduct(name, options, run, draw, subject, suffix, notes=""):
     """Calls run(options, family), prints and records its results, and ends the script with its status."""
 
     def give_up(number, _):
@@ -116,11 +119,13 @@ def conduct(name, options, run, draw, subject, suffix):
     except FAILURES as failure:
         sys.exit(f"{name}: {failure}")
     print(report.terminal(results))
-    _record(name, options, results, described, draw, subject, suffix)
-    sys.exit(1 if results.failures() else 0)
+    _record(name, options, results, described, draw, subject, suffix, notes)
+    for sample in results.failures():
+        say(f"{name}: {sample.load} FAILED for {sample.peer}: {sample.failure}")
+    sys.exit(results.status())
 
 
-def _record(name, options, results, described, draw, subject, suffix):
+def _record(name, options, results, described, draw, subject, suffix, notes):
     head, changed = machine.commit(HOUSE)
     date = datetime.date.today().isoformat()
     stem = options.output or os.path.join(BENCH, "results", f"{date}-{head}{suffix}")
@@ -128,8 +133,9 @@ def _record(name, options, results, described, draw, subject, suffix):
     title = f"{subject}, {date}, commit {head}{' with changes' if changed else ''}"
     drawn = draw(results, title, [stem + ".png", stem + ".svg"])
     command = shlex.join([f"bench/{name}", *sys.argv[1:]])
+    plot_name = os.path.basename(stem) + ".svg" if drawn else ""
     with open(stem + ".md", "w") as file:
-        file.write(report.page(results, title, described, command, os.path.basename(stem) + ".svg" if drawn else ""))
+        file.write(report.page(results, title, described, command, plot_name, notes))
     say(f"recorded in {os.path.relpath(stem)}.md")
 
 

@@ -20,6 +20,10 @@ class LoadFailed(Exception):
     """This peer has no number for this load; the message says why."""
 
 
+class WrongBytes(LoadFailed):
+    """It did not give back what was put in: worse than any number."""
+
+
 @dataclass(frozen=True)
 class Column:
     key: str
@@ -27,6 +31,7 @@ class Column:
     digits: int = 2
     ratio: bool = False  # whether Sluice's number is set in relation to the peer's
     drawn: bool = False  # whether the plot shows it
+    swept: bool = False  # whether it is a line in the plot of a sweep
 
 
 LATENCIES = [Column("p50_ms", "p50 ms", 3), Column("p99_ms", "p99 ms", 3, ratio=True), Column("p999_ms", "p99.9 ms", 3)]

@@ -17,6 +17,10 @@ def describe():
     ]
 
 
+def available_bytes():
+    return int(_field("/proc/meminfo", "MemAvailable").split()[0]) * 1024
+
+
 def commit(folder):
     """(short hash of HEAD, whether files that git knows differ from it)."""
     head = _output("git", "-C", folder, "rev-parse", "--short", "HEAD") or "unknown"

@@ -11,6 +11,7 @@ import wire
 
 PORTS_OFFSET = 60  # from the base port; the backend has those below
 READY_SECONDS = 20
+SPLICE_PIPES = 500  # for haproxy: two for each transfer, far more than any load has
 PROBE_KEYS = 64  # enough to meet every node
 
 
@@ -40,24 +41,29 @@ def start_sluice(children, backend, binary, workers, port, extra):
     return _ready(Peer(name, f"127.0.0.1:{port}", pid, _first_line(binary, "--version"), _behind(backend.nodes, kind)))
 
 
-def start_haproxy(children, backend, port):
-    open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0]
-    path = children.write("haproxy.cfg", f"""
+def start_haproxy(children, backend, port, splice=False):
+    """In tcp mode; asked to, it moves the bytes by splice both ways, which is not its default."""
+    name = "haproxy-splice" if splice else "haproxy"
+    options = "  option splice-request\n  option splice-response\n" if splice else ""
+    pipes = SPLICE_PIPES if splice else 0
+    open_files = resource.getrlimit(resource.RLIMIT_NOFILE)[0] - 2 * pipes
+    path = children.write(name + ".cfg", f"""
 global
   nbthread 1
   maxconn {(open_files - 500) // 2}
+  maxpipes {pipes}
 defaults
   mode tcp
   timeout connect 5s
   timeout client 5m
   timeout server 5m
-listen redis
+{options}listen redis
   bind 127.0.0.1:{port}
   server node {backend.standalone[0]}
 """)
-    pid = children.start_server("haproxy", ["haproxy", "-db", "-f", path], f"127.0.0.1:{port}")
-    version = _first_line("haproxy", "-v")
-    return _ready(Peer("haproxy", f"127.0.0.1:{port}", pid, version, "1 standalone, tcp mode"))
+    pid = children.start_server(name, ["haproxy", "-db", "-f", path], f"127.0.0.1:{port}")
+    behind = "1 standalone, tcp mode" + (" with splice" if splice else "")
+    return _ready(Peer(name, f"127.0.0.1:{port}", pid, _first_line("haproxy", "-v"), behind))
 
 
 def start_nutcracker(children, backend, port):
@@ -67,6 +73,7 @@ redis:
   listen: 127.0.0.1:{port}
   redis: true
   hash: fnv1a_64
+  hash_tag: "{{}}"
   distribution: ketama
   auto_eject_hosts: false
   timeout: 10000
@@ -78,6 +85,12 @@ redis:
     pid = children.start_server("nutcracker", command, f"127.0.0.1:{port}")
     behind = _behind(backend.standalone, "standalone") + ", by hash"
     return _ready(Peer("nutcracker", f"127.0.0.1:{port}", pid, _first_line("nutcracker", "-V"), behind))
+
+
+def direct(address):
+    """The Redis server itself, for what a proxy's way costs; only keys that live there may be asked of it."""
+    pid = proc.listener_pid(wire.endpoint_of(address)[1])
+    return Peer("direct", address, pid, _first_line("redis-server", "--version"), "nothing: one of the cluster nodes")
 
 
 def find(description):

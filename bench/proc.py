@@ -46,6 +46,13 @@ def memory_kb(pid):
     return int(fields["VmRSS"].split()[0]), int(fields["VmHWM"].split()[0])
 
 
+def reset_peak(pid):
+    """What was most ever resident counts from here; returns what is resident now, in KiB."""
+    with open(f"/proc/{pid}/clear_refs", "w") as file:
+        file.write("5")  # proc(5)
+    return memory_kb(pid)[0]
+
+
 def traced(pid):
     """Whether every thread of the process has a tracer attached."""
     threads = os.listdir(f"/proc/{pid}/task")

@@ -11,6 +11,7 @@ class Sample:
     round: int
     values: dict  # empty when it failed
     failure: str = ""
+    corrupt: bool = False  # it failed because bytes were not those that were sent
 
 
 @dataclass
@@ -34,6 +35,11 @@ class Results:
 
     def failures(self):
         return [sample for sample in self.samples if sample.failure]
+
+    def status(self):
+        """What the script ends with: 0 when every peer managed every load, 2 when one mangled bytes, else 1."""
+        failures = self.failures()
+        return 2 if any(sample.corrupt for sample in failures) else 1 if failures else 0
 
 
 def table_of(results, load):
@@ -72,15 +78,14 @@ def terminal(results):
     return "\n\n".join(parts + _complaints(results))
 
 
-def page(results, title, machine, command, plot_name):
+def page(results, title, machine, command, plot_name, notes):
     """The whole page in Markdown. The raw numbers stand below the medians, round by round."""
     loads = [load for load in results.loads if results.measured(load)]
     parts = [f"# {title}", f"![Medians of the loads]({plot_name})" if plot_name else "",
              "\n".join(f"- {name}: {value}" for name, value in machine), f"```\n{command}\n```",
-             as_markdown(_peer_rows(results.peers)), _explanation()]
+             as_markdown(_peer_rows(results.peers)), *_complaints(results), " ".join([_explanation(), notes]).strip()]
     for load in loads:
         parts += [f"## {load.name}: {load.words}", as_markdown(table_of(results, load))]
-    parts += _complaints(results)
     parts.append("## Raw numbers")
     for load in loads:
         parts += [f"### {load.name}", as_markdown(_raw_rows(results, load))]
