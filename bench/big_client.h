@@ -162,7 +162,7 @@ class Client {
   }
 
   [[noreturn]] void on_difference(std::string_view wanted, std::string_view bytes) {
-    if (reply_.done == 0 && bytes.starts_with('-')) give_up("refused: " + printable(bytes));
+    if (reply_.done == 0 && bytes.starts_with('-')) give_up("refused: " + printable(bytes, 200));
     const auto [expected, came] = std::mismatch(wanted.begin(), wanted.end(), bytes.begin());
     reply_.done += static_cast<std::size_t>(expected - wanted.begin());
     const auto from = static_cast<std::size_t>(came - bytes.begin());
@@ -170,9 +170,9 @@ class Client {
             kWrongBytes);
   }
 
-  static std::string printable(std::string_view bytes) {
+  static std::string printable(std::string_view bytes, std::size_t most = 24) {
     std::string text = "\"";
-    for (const char byte : bytes.substr(0, 80)) {
+    for (const char byte : bytes.substr(0, most)) {
       std::array<char, 8> code{};
       std::snprintf(code.data(), code.size(), "\\x%02x", static_cast<unsigned char>(byte));
       text += byte >= ' ' && byte <= '~' ? std::string(1, byte) : std::string(code.data());

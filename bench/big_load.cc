@@ -3,9 +3,10 @@
 //            <small clients> <slow reader's bytes/s>
 // Each client has a key of its own and one command under way: SET, GET, or the two in turn. Beside them, as far as
 // asked for: clients with GETs of 32 bytes, whose latency is measured, and one reader that takes its value at so many
-// bytes/s. Puts its values in place, prints "ready" and waits for a line; runs, prints one line of JSON, removes its
-// keys. After the last second no command begins; those under way are finished. Ends with status 1 when it was refused
-// or stalled, and with 2 when bytes came back other than they were sent.
+// bytes/s. Puts its values in place, prints "ready" and waits for a line; runs, prints one line of JSON and waits
+// again; looks at what it wrote last and removes its keys. After the last second no command begins; those under way are
+// finished. Ends with status 1 when it was refused or stalled, and with 2 when bytes came back other than they were
+// sent.
 #include <arpa/inet.h>
 #include <netinet/tcp.h>
 #include <sys/epoll.h>
@@ -255,6 +256,8 @@ void run(const Options& options) {
   beside.clear();
   print(large, small, took);
   wait_for_line();  // whoever measures has read the clocks
+
+  if (options.commands != "get") large.once(Command::kGet);  // what was SET last is looked at, too
 
   large.once(Command::kRemove);
   small.once(Command::kRemove);

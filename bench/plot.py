@@ -75,11 +75,13 @@ def _draw_lines(panel, results, loads, column, words):
     sizes = [load.size for load in loads]
     for peer in results.peers:
         medians = [results.median(load, peer, column.key) for load in loads]
-        if any(median is not None for median in medians):
+        if any(medians):
             ours = peer.name.startswith("sluice")
-            heights = [float("nan") if median is None else median for median in medians]
+            heights = [median or float("nan") for median in medians]  # nothing, on this axis, has no place
             panel.plot(sizes, heights, marker="o", markersize=4, linewidth=2.2 if ours else 1.4, label=peer.name,
                        color=_colour(results, peer), zorder=3 if ours else 2)
+    if not panel.lines:
+        return
     panel.set_xscale("log")
     panel.set_yscale("log")
     panel.set_xticks(sizes, [load.size_words for load in loads], fontsize=7)

@@ -13,7 +13,6 @@ from load import OTHERS, RUN_TIMEOUT, Column, CpuWatch, LoadFailed, WrongBytes
 
 MB = 1 << 20
 WRONG_BYTES = 2  # big_load's exit status
-MEMORY = [Column("before_mb", "before MB", 1), Column("peak_mb", "peak MB", 1, ratio=True, drawn=True, swept=True)]
 _seeds = itertools.count(1)  # no two runs of one comparison write the same values
 
 
@@ -34,7 +33,8 @@ class Transfer:
     columns = [Column("rate", "operations/s", 1, ratio=True), Column("mb_rate", "MB/s", 0, swept=True),
                Column("cpu_us", "CPU us/operation", 1, ratio=True),
                Column("cpu_us_per_mb", "CPU us/MB", 1, swept=True),
-               *MEMORY, OTHERS]
+               Column("before_mb", "before MB", 1),
+               Column("peak_mb", "peak MB", 1, ratio=True, drawn=True, swept=True), OTHERS]
 
     @property
     def size_words(self):
@@ -75,7 +75,8 @@ class Beside:
     columns = [Column("rate", "small GETs/s", 0, ratio=True), Column("p50_ms", "p50 ms", 3),
                Column("p99_ms", "p99 ms", 3, ratio=True, drawn=True), Column("p999_ms", "p99.9 ms", 3, drawn=True),
                Column("max_ms", "max ms", 1), Column("mb_rate", "large MB/s", 0),
-               Column("cpu_percent", "CPU % of a core", 0), *MEMORY, OTHERS]
+               Column("cpu_percent", "CPU % of a core", 0), Column("before_mb", "before MB", 1),
+               Column("peak_mb", "peak MB", 1), OTHERS]
 
     @property
     def words(self):
