@@ -32,7 +32,15 @@
 
 namespace {
 
-using namespace bench;
+using bench::Client;
+using bench::Command;
+using bench::end;
+using bench::fail;
+using bench::Histogram;
+using bench::kFailed;
+using bench::Nanoseconds;
+using bench::now;
+using bench::Values;
 constexpr Nanoseconds kSecond = 1'000'000'000;
 constexpr Nanoseconds kPatience = 10 * kSecond;  // without a byte for anybody, we call it a stall
 constexpr std::size_t kReceive = 256UL << 10U;   // at once: stays in the second-level cache, where it is compared
@@ -245,6 +253,7 @@ void run(const Options& options) {
   const Nanoseconds start = now();
   const Nanoseconds until = start + static_cast<Nanoseconds>(options.seconds * 1e9);
   std::vector<std::jthread> beside;
+  beside.reserve(slow.size() + 1);
   for (SlowReader& reader : slow) {
     beside.emplace_back([&reader](const std::stop_token& stop) { reader.run(stop); });
   }

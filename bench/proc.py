@@ -47,10 +47,9 @@ def memory_kb(pid):
 
 
 def reset_peak(pid):
-    """What was most ever resident counts from here; returns what is resident now, in KiB."""
+    """What was most ever resident counts from here."""
     with open(f"/proc/{pid}/clear_refs", "w") as file:
         file.write("5")  # proc(5)
-    return memory_kb(pid)[0]
 
 
 def traced(pid):

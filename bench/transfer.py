@@ -110,17 +110,18 @@ def size_words(size):
 
 
 def _drive(peer, program, commands, clients, size, seconds, tag="", small_clients=0, slow_bytes_per_second=0):
-    """One run of big_load; what it reports, and the peer's CPU and memory between its "ready" and its report."""
+    """One run of big_load; what it reports, the peer's CPU and peak memory meanwhile, and its memory before."""
     host, port = wire.endpoint_of(peer.address)
     words = [program, host, port, commands, clients, size, seconds, tag + "big:", next(_seeds), small_clients,
              slow_bytes_per_second]
+    before_kb = proc.memory_kb(peer.pid)[0]
     pipe = subprocess.PIPE
     with subprocess.Popen([str(word) for word in words], stdin=pipe, stdout=pipe, stderr=pipe, text=True) as driver:
         timer = threading.Timer(RUN_TIMEOUT, driver.kill)
         timer.start()
         try:
             _expect_line(driver)
-            before_kb = proc.reset_peak(peer.pid)
+            proc.reset_peak(peer.pid)
             watch = CpuWatch(peer)
             _go(driver)
             report = json.loads(_expect_line(driver))
