@@ -8,6 +8,7 @@ namespace uring::abi {
 
 inline constexpr std::uint32_t kSetupNoSqArray = 1U << 16;         // 6.6
 inline constexpr std::uint32_t kFeatureRecvSendBundle = 1U << 14;  // 6.10
+inline constexpr std::uint16_t kReceiveSendBundle = 1U << 4;       // 6.10, io_uring_sqe::ioprio of a receive or send
 inline constexpr std::uint32_t kFeatureMinTimeout = 1U << 15;      // 6.12
 inline constexpr std::uint16_t kBufferRingIncremental = 2;         // 6.12, io_uring_buf_reg::flags (2.3 calls it pad)
 inline constexpr std::uint32_t kCompletionBufferMore = 1U << 4;  // 6.12, the buffer stays in use after this completion
