@@ -81,8 +81,15 @@ class Proxy:
         return client
 
     def resident_kb(self):
+        return self._memory_kb("VmRSS")
+
+    def peak_kb(self):
+        """The most that it has had resident at any time."""
+        return self._memory_kb("VmHWM")
+
+    def _memory_kb(self, name):
         with open("/proc/%d/status" % self._process.pid, encoding="ascii") as status:
-            return int(re.search(r"VmRSS:\s+(\d+)", status.read()).group(1))
+            return int(re.search(name + r":\s+(\d+)", status.read()).group(1))
 
     def log(self):
         return self._process.log()

@@ -87,8 +87,7 @@ class Failover(TestCase):
         """kill -9, and its replica takes over; each upload has come to another point."""
         cluster = self.cluster(3, 1)
         for workers, size in zip((1, 2), SIZES):
-            with self.subTest(size=size):
-                self.run_failover(cluster, self.proxy(cluster.addresses, workers=workers, backend_command_timeout="20s"), size)
+            self.run_failover(cluster, self.proxy(cluster.addresses, workers=workers, backend_command_timeout="20s"), size)
 
     def run_failover(self, cluster, proxy, size):
         names = ("header", "middle", "last", "probe", "dead")
