@@ -239,6 +239,21 @@ class Moves(TestCase):
                 upload.finish("while a large value was on the way; send it again", old=False)
         self.for_sizes(scenario)
 
+    def test_what_waits_for_the_move_is_not_overtaken(self):
+        """A request over keys at both ends waits until the move is over, and so does the large one behind it."""
+        upload = self.begin(SIZES[0], "waits")
+        there = self.key + "there"
+        self.assertEqual(upload.client.ask("SET", there, "x"), "OK")
+        self.begin_move()
+        self.source.command("MIGRATE", "127.0.0.1", self.target.port, there, 0, 5000)
+        upload.client.send(encode("DEL", self.key, there))
+        upload.send()
+        upload.client.send(encode("GET", self.key))
+        self.assertTrue(upload.client.has_nothing_to_read(0.3))
+        self.end_move()
+        self.assertEqual([upload.client.read_value(), upload.client.read_value()], [2, "OK"])
+        self.assertTrue(upload.client.read_value() == upload.new)
+
     def test_redirects_that_are_the_clients(self):
         def scenario(size):
             upload = self.begin(size, "clients", backend_auto_redirect="false", backend_refresh_interval="1h")
