@@ -1,9 +1,7 @@
 #include "src/info.h"
 
 #include <cstdio>
-#include <memory>
 #include <string_view>
-#include <utility>
 
 #include "resp/writer.h"
 
@@ -96,39 +94,18 @@ std::string describe_worker(const WorkerReport& report) {
   return text;
 }
 
-InfoRound::InfoRound(pool::PendingReply& whole, Worker& origin, resp::Protocol protocol,
-                     const std::vector<Worker*>& workers)
-    : whole_(whole), origin_(origin), protocol_(protocol), workers_(workers) {}
-
-void InfoRound::start(Session& session, const std::vector<Worker*>& workers) {
-  auto* round = new InfoRound(session.expect({.read_only = true}), session.worker(), session.protocol, workers);
-  round->text_ = "# Sluice\r\nversion:" SLUICE_VERSION "\r\nworkers:" + std::to_string(workers.size()) + "\r\n";
-  round->visit(session.worker());
+InfoRound::InfoRound(Session& session) : Round(session) {
+  text_ = "# Sluice\r\nversion:" SLUICE_VERSION "\r\nworkers:" + std::to_string(workers()) + "\r\n";
 }
 
-/// Goes to the next worker that has not been asked, or home.
-void InfoRound::visit(Worker& from) {
-  if (visited_ == workers_.size()) {
-    if (&from == &origin_) return finish();
-    return origin_.mailbox().post(from.ring(), *this);
-  }
-  Worker& next = *workers_[visited_];
-  if (&next != &from) return next.mailbox().post(from.ring(), *this);
-  text_ += next.describe();
-  ++visited_;
-  visit(from);
+void InfoRound::visit(Worker& worker) {
+  text_ += worker.describe();
 }
 
-void InfoRound::on_delivered() {
-  // Whose thread this is follows from where it was sent.
-  visit(visited_ == workers_.size() ? origin_ : *workers_[visited_]);
-}
-
-void InfoRound::finish() {
-  const std::unique_ptr<InfoRound> self(this);
+std::string InfoRound::reply() {
   std::string reply;
-  resp::Writer(reply, protocol_).verbatim(text_);
-  origin_.settle(whole_, reply);
+  resp::Writer(reply, protocol()).verbatim(text_);
+  return reply;
 }
 
 }  // namespace sluice

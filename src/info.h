@@ -3,9 +3,9 @@
 
 #include <cstdint>
 #include <string>
-#include <vector>
 
 #include "src/redirection.h"
+#include "src/round.h"
 #include "src/session.h"
 #include "src/worker.h"
 
@@ -30,23 +30,15 @@ struct WorkerReport {
 
 [[nodiscard]] std::string describe_worker(const WorkerReport& report);
 
-/// One SLUICE INFO on its way from worker to worker, and back to the client's. Survives its client.
-class InfoRound final : public uring::Letter {
+/// One SLUICE INFO.
+class InfoRound final : public Round {
  public:
-  static void start(Session& session, const std::vector<Worker*>& workers);
+  explicit InfoRound(Session& session);
 
  private:
-  InfoRound(pool::PendingReply& whole, Worker& origin, resp::Protocol protocol, const std::vector<Worker*>& workers);
+  void visit(Worker& worker) override;
+  [[nodiscard]] std::string reply() override;
 
-  void visit(Worker& from);
-  void on_delivered() override;
-  void finish();
-
-  pool::PendingReply& whole_;
-  Worker& origin_;
-  resp::Protocol protocol_;
-  const std::vector<Worker*>& workers_;
-  std::size_t visited_ = 0;
   std::string text_;
 };
 

@@ -2,10 +2,12 @@
 
 #include <algorithm>
 #include <charconv>
+#include <memory>
 #include <optional>
 
 #include "src/client_info.h"
 #include "src/database_check.h"
+#include "src/info.h"
 #include "src/limits.h"
 #include "src/worker.h"
 
@@ -357,7 +359,9 @@ void LocalCommands::forward_by_slot(Session& session, const resp::Request& reque
 
 void LocalCommands::handle_sluice(Session& session, const resp::Request& request) {
   const Arguments arguments(request.arguments);
-  if (arguments.size() == 2 && same_word(arguments[1], "info")) return worker_.answer_info(session);
+  if (arguments.size() == 2 && same_word(arguments[1], "info")) {
+    return Round::start(std::make_unique<InfoRound>(session));
+  }
   if (arguments.size() == 2 && same_word(arguments[1], "help")) return answer_lines(session, kSluiceHelp);
   if (arguments.size() < 2) return session.answer("-ERR wrong number of arguments for 'sluice' command\r\n");
   session.answer("-ERR unknown subcommand '" + quotable(arguments[1]) + "'. Try SLUICE HELP.\r\n");

@@ -307,8 +307,8 @@ void Worker::settle(pool::PendingReply& whole, std::string_view reply) {
   static_cast<Session*>(whole.sink)->complete(whole, reply);
 }
 
-void Worker::answer_info(Session& session) {
-  InfoRound::start(session, front_.workers());
+const std::vector<Worker*>& Worker::workers() const {
+  return front_.workers();
 }
 
 std::string Worker::describe() const {

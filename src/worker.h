@@ -90,7 +90,6 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   [[nodiscard]] const resp::RequestLimits& request_limits() const { return request_limits_; }
   /// What HELLO tells clients: a backend's version once one is known.
   [[nodiscard]] std::string server_version() const;
-  void answer_info(Session& session);
   /// Completes a session's place in its line for whoever has worked on it; lets it go when the client is gone.
   void settle(pool::PendingReply& whole, std::string_view reply);
   /// The reply to this request holds a large string, or holds none any more.
@@ -115,6 +114,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   [[nodiscard]] std::vector<LargeUpload*>& uploads() { return uploads_; }
 
   [[nodiscard]] unsigned index() const { return index_; }
+  /// All of this process, this one among them.
+  [[nodiscard]] const std::vector<Worker*>& workers() const;
   [[nodiscard]] const uring::Mailbox& mailbox() const { return mailbox_; }
 
  private:
