@@ -55,6 +55,22 @@ inline constexpr std::uint8_t kOpenTries = 8;
 // has stood still for command_timeout is given up for them.
 inline constexpr std::size_t kMaxLargeLanes = 64;
 
+// --- What SLUICE HOTKEYS and BIGKEYS show
+// Places per half of the window and worker, some 90 and 50 KiB a worker in all: keys with more than 1/256 of the
+// requests are found for certain.
+inline constexpr std::size_t kHotKeys = 256;
+inline constexpr std::size_t kBigKeys = 128;
+inline constexpr std::size_t kShownKeyBytes = 128;  // of a longer key the first ones are kept; few people read further
+inline constexpr std::uint32_t kKeyWindowMs = 60'000;  // in two halves: 30 to 60 s are shown
+// One request in so many is looked at, in the mean: it costs nothing, and a key that matters has hundreds a second.
+inline constexpr std::uint32_t kSampledEvery = 64;
+// Keys of one looked-at request that are counted; of more, some stand for all.
+inline constexpr std::size_t kSampledKeys = 16;
+// What counts as a large value: some ten times what a request costs is then spent on its bytes, so a look at its key
+// is not felt.
+inline constexpr std::size_t kBigValueBytes = 16U << 10;
+inline constexpr std::size_t kKeysListed = 10;  // without a COUNT, as SLOWLOG GET does
+
 // --- Redirects
 // --------------------------------------------------------------------------------------------------------- A slot
 // moves once per hop; more means that nodes disagree, and waiting helps better than asking.
