@@ -280,12 +280,15 @@ void Lane::on_received(uring::Lease lease) {
 
 /// The reply under way has a large string open, its sink takes it in pieces: from here on it does.
 bool Lane::goes_in_pieces(std::string_view piece) {
+  const std::uint64_t left = scanner_.bulk_bytes_left();
   const std::uint64_t least = large_ ? pool_.settings_.piece_bytes : pool_.settings_.large_bytes;
-  if (scanner_.bulk_bytes_left() < least || state_ != State::kReady || too_large_) return false;
-  const char mark = partial_ == nullptr ? piece[0] : partial_->data()[0];
+  if (left < least || state_ != State::kReady || too_large_) return false;
+  const std::size_t have = partial_ == nullptr ? 0 : partial_->size;
+  const LargeHead head{.mark = partial_ == nullptr ? piece[0] : partial_->data()[0],
+                       .bytes = have + piece.size() + left};
   PendingReply* pending = pending_.front();
-  if (mark == '>' || pending == nullptr || pending->sink == nullptr) return false;
-  uring::Stream* target = pending->sink->target_of_large(*pending, *this);
+  if (head.mark == '>' || pending == nullptr || pending->sink == nullptr) return false;
+  uring::Stream* target = pending->sink->target_of_large(*pending, *this, head);
   if (target == nullptr) return false;
   large_reply_ = std::make_unique<LargeReply>(*this, *pending, *target);
   note_moved();

@@ -20,6 +20,12 @@ enum class Loss : std::uint8_t {
   kUnknown,  ///< sent; it may or may not have run
 };
 
+/// What is known of a reply when its first large string begins.
+struct LargeHead {
+  char mark;            ///< its first byte
+  std::uint64_t bytes;  ///< from its first byte to that string's last
+};
+
 class ReplySink {
  public:
   /// One whole reply; `reply` is readable during the call only. The sink owns `pending` from now on and releases it.
@@ -27,7 +33,7 @@ class ReplySink {
   /// The reply under way holds a large string, and nothing of it has been told. The stream it may go to in pieces as it
   /// comes: on_piece() for those that are copied, past the sink for the rest, on_reply_end() at last (or on_lost()).
   /// nullptr: it is told whole, by on_reply(). The sink calls Lane::drop_target() when the stream ends before.
-  [[nodiscard]] virtual uring::Stream* target_of_large(PendingReply&, Lane&) { return nullptr; }
+  [[nodiscard]] virtual uring::Stream* target_of_large(PendingReply&, Lane&, const LargeHead&) { return nullptr; }
   virtual void on_piece(PendingReply&, std::string_view) {}
   /// What was appended to an open request is sent (see Lane::open_request).
   virtual void on_request_sent() {}

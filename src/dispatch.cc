@@ -122,11 +122,11 @@ void Dispatch::handle(Session& session, const resp::Request& request) {
   }
 }
 
-void Dispatch::handle_open(Session& session, const resp::Request& request, std::uint64_t missing) {
+void Dispatch::handle_open(Session& session, const resp::Request& request, const resp::OpenBulk& open) {
   if (session.in_refused_transaction) return;
   const std::vector<std::string_view>& arguments = request.arguments;
   const Command* command = arguments.empty() ? nullptr : worker_.commands().find(arguments);
-  const std::uint64_t count = arguments.size() + missing;
+  const std::uint64_t count = arguments.size() + 1 + open.arguments_behind;
   if (command == nullptr || command->session_class != SessionClass::kShared || !command->accepts_arity(count)) return;
   // A split of several keys has to know them all. Of others the first key says where, and the node checks the rest.
   const bool one_key = command->request_policy == RequestPolicy::kNone ||
@@ -141,6 +141,9 @@ void Dispatch::handle_open(Session& session, const resp::Request& request, std::
   kind.slot = slot_of(arguments[*index]);
   ++worker_.counters().commands;
   worker_.large_keys().note(arguments[*index]);
+  std::uint64_t bytes = open.length;
+  for (std::size_t i = 1; i < arguments.size(); ++i) bytes += i == *index ? 0 : arguments[i].size();
+  worker_.key_watch().see_upload(*command, arguments[*index], bytes);
   session.begin_upload(kind, arguments[*index]);
 }
 
@@ -254,6 +257,7 @@ void Dispatch::send(Session& session, const pool::RequestKind& kind, const resp:
   if (lane != nullptr && lane->full()) [[unlikely]]
     return session.hold(Hold::kRoom);
   pool::PendingReply& pending = session.expect(kind);
+  worker_.key_watch().see(request);
   if (lane != nullptr && lane->accepts()) [[likely]]
     return lane->enqueue(pending, bytes_of(request));
   if (worker_.redirection().park(pending, bytes_of(request))) {
@@ -269,6 +273,7 @@ void Dispatch::send_large(Session& session, pool::RequestKind kind, const resp::
   pool::Lane* lane = worker_.router().large_lane_for(kind, session.salt());
   if (lane == nullptr) return send(session, kind, request);
   kind.large = true;
+  worker_.key_watch().see(request);
   lane->enqueue(session.expect(kind), bytes_of(request));
   session.fenced = true;
 }
@@ -319,6 +324,7 @@ void Dispatch::send_split(Session& session, const Command& command, const resp::
   pool::RequestKind whole = kind_of(session, command);
   whole.several_keys = parts.size() < slots_of_keys_.size();
   whole.split = true;
+  worker_.key_watch().see(request);
   FanOut::start(worker_, session.expect(whole), merge, slots_of_keys_.size(), std::move(parts));
 }
 

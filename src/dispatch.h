@@ -25,9 +25,9 @@ class Dispatch {
 
   /// Takes the request, or holds the session (Session::held()), which then offers it again.
   void handle(Session& session, const resp::Request& request);
-  /// A request of which the arguments before a large one are known, and that `missing` more follow. Begins an upload,
-  /// holds the session until it may, or does nothing: then it is handled when it is whole.
-  void handle_open(Session& session, const resp::Request& request, std::uint64_t missing);
+  /// A request of which the arguments before a large one are known, and that one's length. Begins an upload, holds the
+  /// session until it may, or does nothing: then it is handled when it is whole.
+  void handle_open(Session& session, const resp::Request& request, const resp::OpenBulk& open);
   /// Sends the request as it is to the primary of a slot (CLUSTER COUNTKEYSINSLOT).
   void send_to_slot(Session& session, std::uint16_t slot, const resp::Request& request);
 

@@ -51,6 +51,7 @@ void FanOut::fence() {
 }
 
 void FanOut::on_reply(PendingReply& pending, std::string_view reply) {
+  worker_.key_watch().see_reply(pending, reply);
   if (reply[0] != '-') [[likely]]
     return settle(pending, reply);
   const bool taken = session() != nullptr ? session()->takes_error(whole_, pending, this, reply)

@@ -90,6 +90,9 @@ std::string describe_worker(const WorkerReport& report) {
   line(text, "topology_changes", report.topology_changes);
   line(text, "shards", report.topology.shards.size());
   line(text, "slots_covered", report.topology.slots_covered());
+  line(text, "requests_sampled", report.keys.sampled);
+  line(text, "big_requests", report.keys.big_requests);
+  line(text, "big_replies", report.keys.big_replies);
   describe_pool(text, report.pool);
   return text;
 }

@@ -26,6 +26,7 @@ struct WorkerReport {
   std::uint64_t topology_rounds;
   std::uint64_t topology_changes;
   const cluster::Topology& topology;
+  const KeyWatchCounters& keys;
 };
 
 [[nodiscard]] std::string describe_worker(const WorkerReport& report);

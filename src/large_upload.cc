@@ -243,8 +243,8 @@ void LargeUpload::answer(std::string_view reply) {
   session_.end_upload();
 }
 
-uring::Stream* LargeUpload::target_of_large(PendingReply&, pool::Lane& lane) {
-  return state_ == State::kAnswering ? session_.target_of_large(place_, lane) : nullptr;
+uring::Stream* LargeUpload::target_of_large(PendingReply&, pool::Lane& lane, const pool::LargeHead& head) {
+  return state_ == State::kAnswering ? session_.target_of_large(place_, lane, head) : nullptr;
 }
 
 void LargeUpload::on_piece(PendingReply&, std::string_view piece) {

@@ -57,7 +57,7 @@ class LargeUpload final : public pool::ReplySink, uring::RelayHandler {
 
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;
   void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;
-  uring::Stream* target_of_large(pool::PendingReply& pending, pool::Lane& lane) override;
+  uring::Stream* target_of_large(pool::PendingReply& pending, pool::Lane& lane, const pool::LargeHead& head) override;
   void on_piece(pool::PendingReply& pending, std::string_view piece) override;
   void on_reply_end(pool::PendingReply& pending) override;
   void on_request_sent() override;

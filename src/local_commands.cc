@@ -8,6 +8,7 @@
 #include "src/client_info.h"
 #include "src/database_check.h"
 #include "src/info.h"
+#include "src/key_report.h"
 #include "src/limits.h"
 #include "src/worker.h"
 
@@ -23,6 +24,13 @@ constexpr std::string_view kSluiceHelp[] = {
     "    This text.",
     "INFO",
     "    Counters of this proxy: commands, sends, buffers, redirects, and the state of each backend node.",
+    "HOTKEYS [COUNT <count> | RESET]",
+    "    The keys with the most requests in the last 30 to 60 seconds, estimated from a sample; 10 by default. RESET "
+    "forgets them.",
+    "BIGKEYS [COUNT <count> | RESET]",
+    "    The keys with the largest values (16 KB and more) sent or received in the last 30 to 60 seconds; 10 by "
+    "default. "
+    "RESET forgets them.",
 };
 
 constexpr std::string_view kClientHelp[] = {
@@ -364,7 +372,28 @@ void LocalCommands::handle_sluice(Session& session, const resp::Request& request
   }
   if (arguments.size() == 2 && same_word(arguments[1], "help")) return answer_lines(session, kSluiceHelp);
   if (arguments.size() < 2) return session.answer("-ERR wrong number of arguments for 'sluice' command\r\n");
+  if (same_word(arguments[1], "hotkeys") || same_word(arguments[1], "bigkeys")) return seen_keys(session, arguments);
   session.answer("-ERR unknown subcommand '" + quotable(arguments[1]) + "'. Try SLUICE HELP.\r\n");
+}
+
+/// SLUICE HOTKEYS and BIGKEYS.
+void LocalCommands::seen_keys(Session& session, Arguments arguments) {
+  using Table = ForgetKeysRound::Table;
+  const bool hot = same_word(arguments[1], "hotkeys");
+  const bool forgets = arguments.size() == 3 && same_word(arguments[2], "reset");
+  const bool counts = arguments.size() == 4 && same_word(arguments[2], "count");
+  if (arguments.size() > 2 && !forgets && !counts) return session.answer(kSyntaxError);
+  const auto count = counts ? integer(arguments[3]) : std::optional<std::int64_t>(limits::kKeysListed);
+  if (!count || *count <= 0) return session.answer("-ERR value is out of range, must be positive\r\n");
+  // One at a time: each holds the tables of all workers.
+  if (!drained(session)) return;
+  if (forgets) {
+    Round::start(std::make_unique<ForgetKeysRound>(session, hot ? Table::kHotKeys : Table::kBigKeys));
+  } else if (hot) {
+    Round::start(std::make_unique<HotKeysRound>(session, static_cast<std::size_t>(*count)));
+  } else {
+    Round::start(std::make_unique<BigKeysRound>(session, static_cast<std::size_t>(*count)));
+  }
 }
 
 }  // namespace sluice

@@ -59,6 +59,7 @@ class LocalCommands {
   /// COUNTKEYSINSLOT and GETKEYSINSLOT: asked of the slot's node.
   void forward_by_slot(Session& session, const resp::Request& request);
 
+  void seen_keys(Session& session, Arguments arguments);
   [[nodiscard]] cluster::VirtualNode virtual_node(const Session& session) const;
   [[nodiscard]] bool drained(Session& session) const;
   [[nodiscard]] bool set_name(Session& session, std::string_view name);

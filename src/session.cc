@@ -117,7 +117,7 @@ bool Session::dispatch_open(std::string_view input) {
   resp::Request& request = worker_.request();
   const auto open = parser_.open_bulk(input, request);
   if (!open || open->length < worker_.config().large_values.threshold) return false;
-  worker_.dispatch().handle_open(*this, request, open->arguments_behind + 1);
+  worker_.dispatch().handle_open(*this, request, *open);
   if (upload_ == nullptr && hold_ == Hold::kNone) {
     open_end_ = end;
     ++open_tries_;
@@ -231,6 +231,7 @@ void Session::answer(std::string_view reply) {
 void Session::on_reply(PendingReply& pending, std::string_view reply) {
   if (pending.kind.large) [[unlikely]]
     worker_.forget_large(pending);
+  worker_.key_watch().see_reply(pending, reply);
   if (reply[0] != '-') [[likely]]
     return complete(pending, reply);
   if (takes_error(pending, pending, nullptr, reply)) return;
@@ -238,9 +239,10 @@ void Session::on_reply(PendingReply& pending, std::string_view reply) {
 }
 
 /// The reply to the request whose turn it is may go out as it comes.
-uring::Stream* Session::target_of_large(PendingReply& pending, pool::Lane& lane) {
+uring::Stream* Session::target_of_large(PendingReply& pending, pool::Lane& lane, const pool::LargeHead& head) {
   if (!pending.kind.large) worker_.note_large(pending);
   if (line_.front() != &pending || pending.kind.silent || !stream_.is_open()) return nullptr;
+  worker_.key_watch().see_download(pending, head);
   large_lane_ = &lane;
   return &stream_;
 }

@@ -7,7 +7,6 @@
 #include <algorithm>
 #include <utility>
 
-#include "resp/key_finder.h"
 #include "src/front.h"
 #include "src/info.h"
 #include "src/large_upload.h"
@@ -68,6 +67,7 @@ Worker::Worker(const Config& config, const uring::Features& features, uring::Res
       redirection_(config.backend, config.announce, router_, pool_, pending_replies_, refresh_),
       learning_(commands_, redirection_, pool_, pending_replies_, *this),
       request_limits_(limits_of(config)),
+      key_watch_(commands_, request_limits_, index),
       dispatch_(std::make_unique<Dispatch>(*this)),
       tick_(ring_, *this),
       next_session_id_(index + 1) {}
@@ -94,6 +94,7 @@ std::error_code Worker::open(std::string& step) {
 
 void Worker::run() {
   set_clock();
+  key_watch_.start(now_ms());
   tick();
   tick_.arm(std::chrono::milliseconds(limits::kTickMs));
   if (index_ == 0) front_.start();
@@ -167,6 +168,7 @@ void Worker::tick() {
   pool_.tick(now_ms());
   redirection_.retry();
   learning_.tick();
+  key_watch_.tick(now_ms());
   for (std::size_t i = 0; i < uploads_.size(); ++i) uploads_[i]->tick(now_ms());
   if (!router_.knows_topology()) resume_held(Hold::kTopology);
   if (now_ms() - checked_ms_ >= 1000 || stopping_) check_sessions();
@@ -191,25 +193,12 @@ void Worker::check_sessions() {
 // --- Large values
 // ------------------------------------------------------------------------------------------------------
 
-/// Empty when the request has none, or its bytes are kept no more.
-std::string_view Worker::key_of(const pool::PendingReply& pending) {
-  if (pending.request.chunk == nullptr) return {};
-  resp::RequestParser parser;
-  resp::Request request;
-  const auto status = parser.parse(pending.request_bytes(), request_limits_, request);
-  if (status != resp::ParseStatus::kComplete || request.arguments.empty()) return {};
-  const resp::Command* command = commands_.find(request.arguments);
-  if (command == nullptr) return {};
-  const auto index = resp::find_first_key(*command, request.arguments);
-  return index ? request.arguments[*index] : std::string_view();
-}
-
 void Worker::note_large(const pool::PendingReply& pending) {
-  if (const std::string_view key = key_of(pending); !key.empty()) large_keys_.note(key);
+  if (const std::string_view key = key_watch_.key_of(pending); !key.empty()) large_keys_.note(key);
 }
 
 void Worker::forget_large(const pool::PendingReply& pending) {
-  if (const std::string_view key = key_of(pending); !key.empty()) large_keys_.forget(key);
+  if (const std::string_view key = key_watch_.key_of(pending); !key.empty()) large_keys_.forget(key);
 }
 
 // --- Sessions
@@ -324,7 +313,8 @@ std::string Worker::describe() const {
                           .pending = pending_replies_.in_use(),
                           .topology_rounds = refresh_.rounds(),
                           .topology_changes = refresh_.changes(),
-                          .topology = router_.topology()});
+                          .topology = router_.topology(),
+                          .keys = key_watch_.counters()});
 }
 
 void Worker::stop() {

@@ -26,6 +26,7 @@
 #include "src/command_learning.h"
 #include "src/config.h"
 #include "src/dispatch.h"
+#include "src/key_watch.h"
 #include "src/large_keys.h"
 #include "src/pace.h"
 #include "src/redirection.h"
@@ -84,6 +85,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   [[nodiscard]] Dispatch& dispatch() { return *dispatch_; }
   [[nodiscard]] resp::CommandTable& commands() { return commands_; }
   [[nodiscard]] LargeKeys& large_keys() { return large_keys_; }
+  [[nodiscard]] KeyWatch& key_watch() { return key_watch_; }
   [[nodiscard]] WorkerCounters& counters() { return counters_; }
   /// The request being parsed: one for all sessions, used again and again.
   [[nodiscard]] resp::Request& request() { return request_; }
@@ -119,7 +121,6 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   [[nodiscard]] const uring::Mailbox& mailbox() const { return mailbox_; }
 
  private:
-  [[nodiscard]] std::string_view key_of(const pool::PendingReply& pending);
   void turn();
   std::uint64_t set_clock();
   void finish_turn();
@@ -161,6 +162,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   CommandLearning learning_;
   resp::Request request_;
   resp::RequestLimits request_limits_;
+  KeyWatch key_watch_;
   WorkerCounters counters_;
   Pace pace_;
   std::unique_ptr<Dispatch> dispatch_;

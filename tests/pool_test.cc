@@ -96,7 +96,7 @@ class Taker final : public ReplySink {
 
  private:
   void on_reply(PendingReply& pending, std::string_view) override { rig_.pending.release(pending); }
-  uring::Stream* target_of_large(PendingReply&, Lane&) override { return &target_; }
+  uring::Stream* target_of_large(PendingReply&, Lane&, const LargeHead&) override { return &target_; }
   void on_lost(PendingReply& pending, Loss, std::string_view) override { rig_.pending.release(pending); }
 
   PoolRig& rig_;
