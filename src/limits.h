@@ -56,8 +56,8 @@ inline constexpr std::uint8_t kOpenTries = 8;
 inline constexpr std::size_t kMaxLargeLanes = 64;
 
 // --- What SLUICE HOTKEYS and BIGKEYS show
-// Places per half of the window and worker, some 90 and 50 KiB a worker in all: keys with more than 1/256 of the
-// requests are found for certain.
+// Places per half of the window and worker; all tables of a worker together take 125 KiB. Keys with more than 1/256 of
+// the requests are found for certain.
 inline constexpr std::size_t kHotKeys = 256;
 inline constexpr std::size_t kBigKeys = 128;
 inline constexpr std::size_t kShownKeyBytes = 128;  // of a longer key the first ones are kept; few people read further
@@ -66,8 +66,8 @@ inline constexpr std::uint32_t kKeyWindowMs = 60'000;  // in two halves: 30 to 6
 inline constexpr std::uint32_t kSampledEvery = 64;
 // Keys of one looked-at request that are counted; of more, some stand for all.
 inline constexpr std::size_t kSampledKeys = 16;
-// What counts as a large value: some ten times what a request costs is then spent on its bytes, so a look at its key
-// is not felt.
+// What counts as a large value: to move so many bytes costs far more than to look at their key, so that each can be
+// looked at.
 inline constexpr std::size_t kBigValueBytes = 16U << 10;
 inline constexpr std::size_t kKeysListed = 10;  // without a COUNT, as SLOWLOG GET does
 

@@ -25,12 +25,10 @@ constexpr std::string_view kSluiceHelp[] = {
     "INFO",
     "    Counters of this proxy: commands, sends, buffers, redirects, and the state of each backend node.",
     "HOTKEYS [COUNT <count> | RESET]",
-    "    The keys with the most requests in the last 30 to 60 seconds, estimated from a sample; 10 by default. RESET "
-    "forgets them.",
+    "    The keys with the most requests in the last 30 to 60 seconds, estimated from a sample; 10 if no count is "
+    "given.",
     "BIGKEYS [COUNT <count> | RESET]",
-    "    The keys with the largest values (16 KB and more) sent or received in the last 30 to 60 seconds; 10 by "
-    "default. "
-    "RESET forgets them.",
+    "    The keys with the largest values, of 16 KB and more, in the last 30 to 60 seconds; 10 if no count is given.",
 };
 
 constexpr std::string_view kClientHelp[] = {
