@@ -62,7 +62,7 @@ inline constexpr std::size_t kHotKeys = 256;
 inline constexpr std::size_t kBigKeys = 128;
 inline constexpr std::size_t kShownKeyBytes = 128;  // of a longer key the first ones are kept; few people read further
 inline constexpr std::uint32_t kKeyWindowMs = 60'000;  // in two halves: 30 to 60 s are shown
-// One request in so many is looked at, in the mean: it costs nothing, and a key that matters has hundreds a second.
+// One request in so many is looked at, in the mean: it is not felt, and a key that matters has hundreds a second.
 inline constexpr std::uint32_t kSampledEvery = 64;
 // Keys of one looked-at request that are counted; of more, some stand for all.
 inline constexpr std::size_t kSampledKeys = 16;

@@ -25,10 +25,9 @@ constexpr std::string_view kSluiceHelp[] = {
     "INFO",
     "    Counters of this proxy: commands, sends, buffers, redirects, and the state of each backend node.",
     "HOTKEYS [COUNT <count> | RESET]",
-    "    The keys with the most requests in the last 30 to 60 seconds, estimated from a sample; 10 if no count is "
-    "given.",
+    "    The keys with the most requests in the last 30 to 60 seconds, by a sample. RESET forgets them.",
     "BIGKEYS [COUNT <count> | RESET]",
-    "    The keys with the largest values, of 16 KB and more, in the last 30 to 60 seconds; 10 if no count is given.",
+    "    The keys with the largest values, of 16 KB and more, in the last 30 to 60 seconds. RESET forgets them.",
 };
 
 constexpr std::string_view kClientHelp[] = {
