@@ -155,6 +155,14 @@ class BigKeys(KeysSeen):
             expected[(key, b"request", b"mset")] = expected[(key, b"reply", b"mget")] = sizes[key]
         self.assertEqual(seen, expected)
 
+    def test_both_workers_have_seen_it(self):
+        for key, sizes in (("rises", (20_000, 30_000)), ("falls", (30_000, 20_000))):
+            for client, size in zip(self.clients, sizes):
+                self.assertEqual(client.ask("SET", key, b"x" * size), "OK")
+        for client in self.clients:
+            seen = {line[b"key"]: (line[b"bytes"], line[b"times"]) for line in self.big_keys(client=client)[1]}
+            self.assertEqual(seen, {b"rises": (30_000, 2), b"falls": (30_000, 2)})
+
     def test_a_list_of_small_values(self):
         client = self.clients[0]
         client.ask("DEL", "list")
