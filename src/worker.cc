@@ -102,15 +102,15 @@ void Worker::run() {
 }
 
 void Worker::turn() {
-  if (const std::error_code error =
-          ring_.wait(pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use()),
-                     pool_.has_relays_waiting() ? std::chrono::microseconds(0) : Pace::kPatience,
-                     !dirty_.empty() || pool_.has_relays_waiting())) {
+  const unsigned wanted = pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use());
+  const auto patience = pool_.has_relays_waiting() ? std::chrono::microseconds(0) : Pace::kPatience;
+  if (const std::error_code error = ring_.wait(wanted, patience, !dirty_.empty())) {
     spdlog::critical("worker {}: the ring failed: {}", index_, error.message());
     std::abort();
   }
   const std::uint64_t now_ns = set_clock();
-  pace_.count(ring_.deliver(), now_ns);
+  const unsigned arrivals = ring_.deliver();
+  if (arrivals > 0 || wanted > 1) pace_.count(arrivals, now_ns);
   finish_turn();
 }
 

@@ -148,21 +148,40 @@ TEST_F(RingTest, PatienceBoundsTheWaitForMoreThanOne) {
   EXPECT_EQ(log_.order.size(), 1U);
 }
 
-// A send completes at once; a turn that ended for that alone would be a wasted one.
-TEST_F(RingTest, SendsDoNotEndAWait) {
+// A send completes at once; a turn that ended for that alone would be a wasted one, when more than one is waited for.
+TEST_F(RingTest, SendsDoNotEndAWaitForMoreThanOne) {
   const auto [stream, other] = tests::unix_pair();
   const Peer ours(stream);
   const Peer theirs(other);
   Log::Entry& send = log_.add();
   ring_.start(send.operation, [&](io_uring_sqe* sqe) { io_uring_prep_send(sqe, ours.fd(), "x", 1, 0); });
   ring_.count_send();
-  EXPECT_GE(time_of_wait(ring_, 1, milliseconds(30)), milliseconds(29)) << "the send was taken for what is waited for";
-  ring_.deliver();
+  start_nop(ring_, log_.add());
+  EXPECT_GE(time_of_wait(ring_, 2, milliseconds(30)), milliseconds(29)) << "the send was taken for what is waited for";
+  EXPECT_EQ(ring_.deliver(), 1U);
   EXPECT_EQ(send.results, std::vector<int>{1});
   // Counted once: the next wait is for one again.
   start_nop(ring_, log_.add());
   EXPECT_LT(time_of_wait(ring_, 1, milliseconds(5000)), milliseconds(4000));
   ring_.deliver();
+}
+
+TEST_F(RingTest, ASendEndsAWaitForOne) {
+  const auto [stream, other] = tests::unix_pair();
+  const Peer ours(stream);
+  const Peer theirs(other);
+  ring_.start(log_.add().operation, [&](io_uring_sqe* sqe) { io_uring_prep_send(sqe, ours.fd(), "x", 1, 0); });
+  ring_.count_send();
+  EXPECT_LT(time_of_wait(ring_, 1, milliseconds(5000)), milliseconds(4000));
+  EXPECT_EQ(ring_.deliver(), 0U);
+}
+
+TEST_F(RingTest, WithoutPatienceItDoesNotSleep) {
+  ASSERT_FALSE(ring_.wait(1, milliseconds(0)));
+  EXPECT_EQ(ring_.deliver(), 0U);
+  start_nop(ring_, log_.add());
+  ASSERT_FALSE(ring_.wait(2, milliseconds(0)));
+  EXPECT_EQ(ring_.deliver(), 1U);
 }
 
 TEST_F(RingTest, ASendAndWhatItWaitsForEndTheWait) {

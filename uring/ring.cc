@@ -71,7 +71,9 @@ std::error_code Ring::wait(unsigned wanted, std::chrono::nanoseconds patience, b
   counters_.submissions += io_uring_sq_ready(&ring_);
   const unsigned count = std::min(sends_ + wanted, ring_.cq.ring_entries);
   int result = 0;
-  if (count == 1 && !hurried) {
+  if (patience.count() == 0) {
+    result = io_uring_submit_and_get_events(&ring_);
+  } else if (wanted == 1 && !hurried) {
     result = io_uring_submit_and_wait(&ring_, 1);
   } else {
     __kernel_timespec limit{};

@@ -61,10 +61,10 @@ class Ring {
   static constexpr unsigned kMaxIovecs = 64;  // one send gathers at most this many pieces; the rest goes next turn
   [[nodiscard]] msghdr* gather_message(unsigned count);
 
-  /// Submits, then sleeps until `wanted` completions are there, not counting those of the sends just submitted: these
-  /// are there at once as a rule, and a turn for them alone would be a wasted one. When that means to wait for more
-  /// than one (a send may take longer), or when `hurried`, `patience` bounds it; else the wait has no bound. An error
-  /// only when the ring itself failed.
+  /// Submits, then sleeps until `wanted` completions are there, `patience` at most. More than one are counted without
+  /// those of the sends just submitted: these are there at once as a rule, and a turn for them alone would be a wasted
+  /// one. For one completion, a send's or another, it sleeps without a bound unless `hurried`: to set the timer of a
+  /// bound costs more than such a turn. Without patience it does not sleep. An error only when the ring itself failed.
   [[nodiscard]] std::error_code wait(unsigned wanted, std::chrono::nanoseconds patience, bool hurried = false);
   /// The operation just started is a send: see wait().
   void count_send() { ++sends_; }
