@@ -106,7 +106,10 @@ std::size_t LargeUpload::feed(std::string_view input) {
     dropping_ -= dropped;
     return dropped;
   }
-  const resp::ParseStatus status = parser.parse(input, worker_.request_limits(), request);
+  // What has gone on counts.
+  resp::RequestLimits bounds = worker_.request_limits();
+  bounds.max_request_bytes -= std::min(bounds.max_request_bytes, gone_on_);
+  const resp::ParseStatus status = parser.parse(input, bounds, request);
   if (status == resp::ParseStatus::kError) {
     // What it has sent so far is no request; the backend must not see more of it.
     if (lane_ != nullptr) lane_->break_request();
@@ -132,7 +135,7 @@ std::size_t LargeUpload::feed(std::string_view input) {
   const auto part = static_cast<std::size_t>(std::min<std::uint64_t>(end, input.size()));
   if (part > 0) {
     if (state_ != State::kPassingOver) lane_->append_to_request(input.substr(0, part));
-    parser.forwarded(part);
+    gone_on(part);
   }
   const std::uint64_t left = end - part;
   if (state_ == State::kPassingOver || left == 0) return part;
@@ -141,7 +144,7 @@ std::size_t LargeUpload::feed(std::string_view input) {
     session_.hold(Hold::kUpload);
     left_seen_ = left;
     if (relay_.start(session_.stream(), lane_->stream(), left)) {
-      parser.forwarded(left);
+      gone_on(left);
       return part;
     }
     state_ = State::kSending;  // no pipe to be had: by copy
@@ -149,6 +152,11 @@ std::size_t LargeUpload::feed(std::string_view input) {
   // Copies wait for one another: what is queued is bounded by what one receive brings.
   if (lane_->stream().queue().bytes() > limits::kHeldInputBytes) session_.hold(Hold::kUpload);
   return part;
+}
+
+void LargeUpload::gone_on(std::uint64_t bytes) {
+  session_.parser().forwarded(bytes);
+  gone_on_ += bytes;
 }
 
 std::string_view LargeUpload::take_early(std::string_view bytes) {

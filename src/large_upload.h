@@ -52,6 +52,7 @@ class LargeUpload final : public pool::ReplySink, uring::RelayHandler {
   void on_probed(std::string_view reply);
   void send();
   void take_input();
+  void gone_on(std::uint64_t bytes);
   void fail(std::string_view error);
   void answer(std::string_view reply);
 
@@ -75,6 +76,7 @@ class LargeUpload final : public pool::ReplySink, uring::RelayHandler {
   std::string error_;  ///< what the client gets once the rest has been passed over
   uring::Relay relay_;
   std::uint64_t left_seen_ = 0;
+  std::uint64_t gone_on_ = 0;   ///< bytes of the request that the parser shall not see again
   std::uint64_t dropping_ = 0;  ///< bytes of an argument that nobody waits for any more
   std::uint32_t moved_ms_ = 0;  ///< when the backend last took something
   State state_ = State::kProbing;

@@ -39,6 +39,8 @@ inline constexpr std::size_t kClientNameBytes = 256;  // CLIENT SETNAME and SETI
 inline constexpr std::uint16_t kDatabases =
     1024;  // SELECT in front of a standalone server; each opens lanes of its own
 
+// Beside one argument of limits.max_request: the request's other words and the lengths of all.
+inline constexpr std::uint64_t kRequestHeadroom = 64U << 10;
 // Arguments of one request: the bound Redis had until 7.0. Each costs 16 bytes while its request is looked at.
 inline constexpr std::uint64_t kMaxArguments = 1U << 20;
 // A pipeline is searched this far for a later request that must not be overtaken; beyond, one is taken to be there.

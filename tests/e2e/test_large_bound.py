@@ -50,8 +50,7 @@ class Largest(TestCase):
             self.skipTest("a value of 512 MB needs %d MB of free memory, and there are %d" % (NEEDED_MB, available_mb()))
         backend = Standalone(options={"appendonly": "no"})
         self.addCleanup(backend.stop)
-        # The bound is one of whole requests: by default it is the value's size, and leaves no room for the rest.
-        proxy = self.proxy(backend.addresses, backend="standalone", limits_max_request="513mb")
+        proxy = self.proxy(backend.addresses, backend="standalone")
         client = self.client(proxy, 100)
         client.send(header_of(LARGEST))
         pieces = Pieces()

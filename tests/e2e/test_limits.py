@@ -206,6 +206,21 @@ class MaxClients(TestCase):
             client.send(b"*3\r\n$3\r\nSET\r\n$11\r\nmax:request\r\n$2000000\r\n")
             self.assertTrue(client.read_until_closed().startswith(b"-ERR "))
 
+    def test_what_has_gone_on_counts(self):
+        """Whole or in pieces, a request of two large arguments is the same request."""
+        proxy = self.proxy(shared_cluster().addresses, limits_max_request="300kb")
+        too_large = encode("RPUSH", "max:list", b"x" * 200_000, b"y" * 200_000)
+        for pieces in ((len(too_large),), (100, 150_000, 250_000), (150_000, 250_000)):
+            with proxy.raw() as client:
+                begin = 0
+                for end in pieces:
+                    client.send(too_large[begin:end])
+                    time.sleep(0.1)
+                    begin = end
+                self.assertIn(b"larger than max_request", client.read_until_closed())
+        with proxy.raw() as client:
+            self.assertEqual(client.call("SET", "max:list", b"x" * 300 * 1024), b"+OK\r\n")
+
     def test_idle_clients_are_closed(self):
         proxy = self.proxy(shared_cluster().addresses, pool_session_timeout="1s")
         with proxy.raw() as idle, proxy.raw() as busy:
