@@ -162,7 +162,9 @@ inline Tree read_tree(const fs::path& top) {
       entry.disable_recursion_pending();
     } else if (entry->is_regular_file()) {
       std::ifstream stream(entry->path(), std::ios::binary);
-      tree.push_back({path, {std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()}});
+      std::string text{std::istreambuf_iterator<char>(stream), std::istreambuf_iterator<char>()};
+      if (text.find('\0') != std::string::npos) text.clear();  // a picture: its name is enough
+      tree.push_back({path, std::move(text)});
     }
   }
   return tree;

@@ -40,7 +40,8 @@ class Proxy:
             with open(path, "w", encoding="utf-8") as file:
                 file.write(config.replace("{folder}", self.folder))
             self._arguments += ["--config", path]
-        flags = {"listen": self.address_text, "workers": 2, "backend": "cluster", **flags}
+        # Values are relayed from a smaller size on than by default: what is to be seen of that needs no large ones.
+        flags = {"listen": self.address_text, "workers": 2, "backend": "cluster", "large_values_threshold": "64kb", **flags}
         if nodes is not None:
             flags["nodes"] = ",".join(nodes)
         for name, value in flags.items():
