@@ -59,7 +59,13 @@ void Doubts::on_retry(const PendingReply& place, std::uint16_t slot) {
 }
 
 void Doubts::reconsider() {
-  retry(take([](const Doubt& each) { return followed(*each.place, each.pending->kind.slot) == Followed::kNo; }));
+  // When the last of a slot need not wait any more, those before it go with it, and first.
+  std::vector<std::uint16_t> free;
+  for (const Doubt& each : doubts_) {
+    const std::uint16_t slot = each.pending->kind.slot;
+    if (followed(*each.place, slot) == Followed::kNo) free.push_back(slot);
+  }
+  retry(take([&](const Doubt& each) { return std::ranges::find(free, each.pending->kind.slot) != free.end(); }));
 }
 
 void Doubts::retry(const std::vector<Doubt>& doubts) {
