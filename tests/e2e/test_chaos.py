@@ -122,7 +122,7 @@ class Restart(Chaos):
             node.restart()
             cluster.wait_healthy()
             outage.healthy = time.monotonic()
-            time.sleep(0.3)
+            time.sleep(1.2)  # what waited for this node is answered before the next goes
         self.assertEqual(cluster.primaries(), before)
         self.finish(load, lambda error: any(outage.explains(error) for outage in outages))
 
