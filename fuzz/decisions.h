@@ -6,6 +6,7 @@
 #include <cstdint>
 #include <span>
 #include <string_view>
+#include <vector>
 
 namespace fuzz {
 
@@ -29,6 +30,13 @@ class Decisions {
   std::span<const std::uint8_t> bytes_;
   std::size_t turn_ = 0;
 };
+
+/// The first `bytes` bytes of what a peer has sent, in memory of their own, where a sanitizer sees their end.
+inline std::vector<char> take_front(std::string_view& socket, std::size_t bytes) {
+  const std::vector<char> taken(socket.begin(), socket.begin() + static_cast<std::ptrdiff_t>(bytes));
+  socket.remove_prefix(bytes);
+  return taken;
+}
 
 /// The input of a target that takes decisions: their number (below 32), themselves, a byte for its settings, and the
 /// bytes of a peer.

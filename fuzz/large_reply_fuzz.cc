@@ -22,6 +22,7 @@
 namespace {
 
 using fuzz::require;
+using fuzz::take_front;
 
 /// What a client has got.
 struct Delivered {
@@ -56,16 +57,10 @@ class Player {
   }
 
  private:
-  std::vector<char> take(std::size_t bytes) {
-    const std::vector<char> taken(socket_.begin(), socket_.begin() + static_cast<std::ptrdiff_t>(bytes));
-    socket_.remove_prefix(bytes);
-    return taken;
-  }
-
   // --- Lane ---
 
   void receive() {
-    const std::vector<char> lease = take(decisions_.next_part(socket_.size()));
+    const std::vector<char> lease = take_front(socket_, decisions_.next_part(socket_.size()));
     std::string_view bytes(lease.data(), lease.size());
     while (!bytes.empty()) {
       const std::uint64_t body = in_pieces_ ? scanner_.bulk_bytes_left() : 0;

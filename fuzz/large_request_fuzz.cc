@@ -22,6 +22,7 @@
 namespace {
 
 using fuzz::require;
+using fuzz::take_front;
 using resp::ParseStatus;
 
 constexpr std::size_t kMaxHops = 8;
@@ -70,16 +71,10 @@ class Player {
 
   HandedOn& current() { return trace_.requests.back(); }
 
-  std::vector<char> take(std::size_t bytes) {
-    const std::vector<char> taken(socket_.begin(), socket_.begin() + static_cast<std::ptrdiff_t>(bytes));
-    socket_.remove_prefix(bytes);
-    return taken;
-  }
-
   // --- Session ---
 
   void receive() {
-    const std::vector<char> lease = take(decisions_.next_part(socket_.size()));
+    const std::vector<char> lease = take_front(socket_, decisions_.next_part(socket_.size()));
     std::string_view bytes(lease.data(), lease.size());
     if (state_ == State::kRelaying) bytes = take_early(bytes);
     if (bytes.empty()) return;
