@@ -52,9 +52,9 @@ void Lane::append(PendingReply& pending, std::string_view request) {
   const uring::ChunkSpan kept = queue.append(chunks, request, pool_.offer_);
   ++kept.chunk->references;
   pool_.pending_replies_.drop_request(pending);
-  pending.request = kept;
+  pending.waiting.request = kept;
   enqueued_ += kept.length;
-  pending.position = enqueued_;
+  pending.waiting.position = enqueued_;
   kept_bytes_ += kept.length;
   if (pending_.empty()) {
     progress_ms_ = pool_.now_ms_;
@@ -65,9 +65,7 @@ void Lane::append(PendingReply& pending, std::string_view request) {
 }
 
 bool Lane::carries(std::uint32_t salt) const {
-  const PendingReply* each = pending_.front();
-  while (each != nullptr && each->salt != salt) each = each->next_in_lane;
-  return each != nullptr;
+  return std::ranges::any_of(pending_, [&](const PendingReply* each) { return each->salt == salt; });
 }
 
 void Lane::mark_dirty() {
@@ -354,7 +352,7 @@ void Lane::open_request(PendingReply& pending, bool asking) {
   ++pool_.counters_.large_requests;
   if (pending_.empty()) ++pool_.busy_lanes_;
   progress_ms_ = used_ms_ = pool_.now_ms_;
-  pending.position = enqueued_;
+  pending.waiting.position = enqueued_;
   pending_.push(pending);
   open_ = &pending;
   note_moved();
@@ -364,7 +362,7 @@ void Lane::append_to_request(std::string_view bytes) {
   assert(open_ != nullptr);
   stream_.queue().append(pool_.room_.chunks, bytes);
   enqueued_ += static_cast<std::uint32_t>(bytes.size());
-  open_->position = enqueued_;
+  open_->waiting.position = enqueued_;
   note_moved();
   mark_dirty();
 }
@@ -437,7 +435,7 @@ PendingReply& Lane::take_front() {
   PendingReply& pending = pending_.pop();
   if (&pending == open_) open_ = nullptr;
   if (pending_.empty()) --pool_.busy_lanes_;
-  kept_bytes_ -= pending.request.length;
+  kept_bytes_ -= pending.waiting.request.length;
   ++pool_.counters_.replies;
   return pending;
 }
@@ -464,9 +462,10 @@ void Lane::lose_all(std::string_view reason) {
   while (!lost.empty()) {
     PendingReply& pending = lost.pop();
     ++pool_.counters_.lost_requests;
-    const bool sent = static_cast<std::int32_t>(pending.position - handed) <= 0;
+    const bool sent = static_cast<std::int32_t>(pending.waiting.position - handed) <= 0;
     // A request that was cut in the middle has been handed over too: only what begins beyond is certain.
-    const bool touched = sent || static_cast<std::int32_t>(pending.position - pending.request.length - handed) < 0;
+    const bool touched =
+        sent || static_cast<std::int32_t>(pending.waiting.position - pending.waiting.request.length - handed) < 0;
     if (pending.sink != nullptr) {
       pending.sink->on_lost(pending, touched ? Loss::kUnknown : Loss::kNotSent, reason);
     } else {

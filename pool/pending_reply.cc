@@ -4,16 +4,10 @@
 
 namespace pool {
 
-void HeldBytes::assign(std::string_view bytes) {
-  clear();
-  if (bytes.size() > kInline) heap_ = static_cast<char*>(::operator new(bytes.size()));
-  std::memcpy(bytes.size() > kInline ? heap_ : inline_, bytes.data(), bytes.size());
-  size_ = bytes.size();
-}
-
-void HeldBytes::clear() {
-  if (on_heap()) ::operator delete(heap_);
-  size_ = 0;
+void HeldBytes::begin(std::string_view bytes) {
+  size_ = static_cast<std::uint32_t>(bytes.size());
+  if (on_heap()) heap_ = static_cast<char*>(::operator new(bytes.size()));
+  std::memcpy(on_heap() ? heap_ : inline_, bytes.data(), bytes.size());
 }
 
 void PendingReplies::grow() {

@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -19,26 +20,25 @@ namespace pool {
 
 class ReplySink;
 
-/// Bytes of a reply held back until its turn: small ones in place, larger ones on the heap. Move is not needed.
+/// Bytes of a reply held back until its turn: small ones in place, larger ones on the heap. One of a union's two:
+/// begin() makes it, end() lets go of it.
 class HeldBytes {
  public:
-  HeldBytes() = default;
-  ~HeldBytes() { clear(); }
-  HeldBytes(const HeldBytes&) = delete;
-  HeldBytes& operator=(const HeldBytes&) = delete;
-
-  void assign(std::string_view bytes);
-  void clear();
-  [[nodiscard]] std::string_view view() const { return {size_ <= kInline ? inline_ : heap_, size_}; }
-  [[nodiscard]] bool on_heap() const { return size_ > kInline; }
+  void begin(std::string_view bytes);
+  void end() {
+    if (on_heap()) ::operator delete(heap_);
+  }
+  [[nodiscard]] std::string_view view() const { return {on_heap() ? heap_ : inline_, size_}; }
 
  private:
-  static constexpr std::size_t kInline = 28;  // "+OK", integers, short values; fills the row to 96 bytes
-  std::size_t size_ = 0;
+  static constexpr std::uint32_t kInline = 24;  // "+OK", integers, short values
+  [[nodiscard]] bool on_heap() const { return size_ > kInline; }
+
   union {
     char inline_[kInline];
     char* heap_;
   };
+  std::uint32_t size_;
 };
 
 /// What the request is to the proxy; fixed when it is made.
@@ -57,27 +57,32 @@ struct RequestKind {
   bool split : 1 = false;         ///< stands for several requests, of several slots
 };
 
-/// All but the held reply in one cache line: tens of thousands of these are in flight, and each is looked at three
-/// times.
+/// One cache line: tens of thousands of these are in flight, and each is looked at three times.
 struct alignas(64) PendingReply {
   enum class State : std::uint8_t { kWaiting, kReady };
 
-  ReplySink* sink = nullptr;             ///< whom it is for; null: nobody any more, the reply is dropped
-  PendingReply* next_in_lane = nullptr;  ///< lane's line, or the line of those parked
-  PendingReply* next = nullptr;          ///< owner's line
-  uring::ChunkSpan request;              ///< holds one reference while chunk is set
-  std::uint32_t position = 0;            ///< where the request ends in the lane's output, bytes modulo 2^32
-  std::uint32_t started_ms = 0;          ///< when the client's request was taken, worker clock modulo 2^32
-  std::uint32_t salt = 0;                ///< the client's, see Node::lane
+  /// What is known of a request until its reply has come.
+  struct Waiting {
+    uring::ChunkSpan request;      ///< holds one reference while chunk is set
+    std::uint32_t position = 0;    ///< where the request ends in the lane's output, bytes modulo 2^32
+    std::uint32_t started_ms = 0;  ///< when the client's request was taken, worker clock modulo 2^32
+  };
+
+  ReplySink* sink = nullptr;     ///< whom it is for; null: nobody any more, the reply is dropped
+  PendingReply* next = nullptr;  ///< owner's line
+  union {
+    Waiting waiting{};  ///< while kWaiting
+    HeldBytes held;     ///< the reply, while kReady
+  };
+  std::uint32_t salt = 0;  ///< the client's, see Node::lane
   RequestKind kind;
   std::uint8_t hops = 0;  ///< redirects followed so far
   State state = State::kWaiting;
   std::uint16_t part = 0;  ///< the owner's number of this part of a split command
-  HeldBytes reply;         ///< set while kReady
 
-  [[nodiscard]] std::string_view request_bytes() const { return request.bytes(); }
+  [[nodiscard]] std::string_view request_bytes() const { return waiting.request.bytes(); }
 };
-static_assert(offsetof(PendingReply, reply) == 64);
+static_assert(sizeof(PendingReply) == 64);
 
 /// All pending replies of one worker: slabs that only grow, up to what its bounds let be in flight at once.
 class PendingReplies {
@@ -96,23 +101,33 @@ class PendingReplies {
     return pending;
   }
   void release(PendingReply& pending) {
-    drop_request(pending);
-    if (pending.state == PendingReply::State::kReady) pending.reply.clear();
+    if (pending.state == PendingReply::State::kReady) {
+      pending.held.end();
+      pending.waiting = {};
+      pending.state = PendingReply::State::kWaiting;
+    } else {
+      drop_request(pending);
+    }
     pending.sink = nullptr;
     pending.kind = {};
     pending.salt = 0;
     pending.hops = 0;
     pending.part = 0;
-    pending.state = PendingReply::State::kWaiting;
     pending.next = free_;
     free_ = &pending;
     --in_use_;
   }
-  /// Lets go of the request's bytes: it will not be sent again.
+  /// The reply has come before its turn. The request will not be sent again.
+  void hold(PendingReply& pending, std::string_view reply) {
+    drop_request(pending);
+    pending.state = PendingReply::State::kReady;
+    pending.held.begin(reply);
+  }
+  /// Lets go of the request's bytes: it will not be sent again. Only while it waits.
   void drop_request(PendingReply& pending) {
-    if (pending.request.chunk == nullptr) return;
-    chunks_.release(pending.request.chunk);
-    pending.request = {};
+    uring::ChunkSpan& request = pending.waiting.request;
+    if (request.chunk != nullptr) chunks_.release(request.chunk);
+    request = {};
   }
   [[nodiscard]] std::size_t in_use() const { return in_use_; }
 
@@ -126,24 +141,22 @@ class PendingReplies {
   std::size_t in_use_ = 0;
 };
 
-/// First in, first out, linked through `Next`.
-template <PendingReply* PendingReply::*Next>
-class PendingLine {
+/// A client's requests, first in, first out.
+class OwnerLine {
  public:
   [[nodiscard]] bool empty() const { return head_ == nullptr; }
   [[nodiscard]] std::size_t size() const { return size_; }
   [[nodiscard]] PendingReply* front() const { return head_; }
   void push(PendingReply& pending) {
-    pending.*Next = nullptr;
-    (head_ == nullptr ? head_ : tail_->*Next) = &pending;
+    pending.next = nullptr;
+    (head_ == nullptr ? head_ : tail_->next) = &pending;
     tail_ = &pending;
     ++size_;
   }
   PendingReply& pop() {
     PendingReply& first = *head_;
-    head_ = first.*Next;
-    __builtin_prefetch(head_);  // the next reply is the next row's
-    first.*Next = nullptr;
+    head_ = first.next;
+    first.next = nullptr;
     --size_;
     return first;
   }
@@ -154,7 +167,31 @@ class PendingLine {
   std::uint32_t size_ = 0;
 };
 
-using LaneLine = PendingLine<&PendingReply::next_in_lane>;
-using OwnerLine = PendingLine<&PendingReply::next>;
+/// A lane's requests, or those that wait for one; first in, first out. Rows come into the cache before their turn.
+class LaneLine {
+ public:
+  [[nodiscard]] bool empty() const { return rows_.empty(); }
+  [[nodiscard]] std::size_t size() const { return rows_.size(); }
+  [[nodiscard]] PendingReply* front() const { return rows_.empty() ? nullptr : rows_.front(); }
+  void push(PendingReply& pending) { rows_.push_back(&pending); }
+  PendingReply& pop() {
+    PendingReply& first = *rows_.front();
+    rows_.pop_front();
+    // The row's reply comes soon; behind it in its client's line stands what is looked at next.
+    if (rows_.size() > kFar) [[likely]] {
+      __builtin_prefetch(rows_[kFar]);
+      __builtin_prefetch(rows_[kNear]->next);
+    }
+    return first;
+  }
+  [[nodiscard]] auto begin() const { return rows_.begin(); }
+  [[nodiscard]] auto end() const { return rows_.end(); }
+
+ private:
+  static constexpr std::size_t kFar = 8;
+  static constexpr std::size_t kNear = 4;
+
+  std::deque<PendingReply*> rows_;
+};
 
 }  // namespace pool

@@ -49,7 +49,7 @@ CommandLearning::Verdict CommandLearning::ask(std::span<const std::string_view> 
   pending.sink = this;
   pending.kind.read_only = true;
   pending.salt = salt;
-  pending.started_ms = pool_.now_ms();
+  pending.waiting.started_ms = pool_.now_ms();
   if (!redirection_.submit(pending, request)) {
     pending_.release(pending);
     return Verdict::kNobodyToAsk;

@@ -22,7 +22,7 @@ void DatabaseCheck::start(Session& session, std::uint16_t database) {
   pending.sink = check;
   pending.kind = {.slot = 0, .database = database, .protocol = session.protocol};
   pending.salt = session.salt();
-  pending.started_ms = whole.started_ms;
+  pending.waiting.started_ms = whole.waiting.started_ms;
   if (!worker.redirection().submit(pending, kPing)) {
     check->finish(pending, Redirection::lost_error(pool::Loss::kNotSent, "no connection"));
   }

@@ -32,7 +32,7 @@ void FanOut::send(Request& request, std::uint16_t part) {
   pending.kind = request.kind;
   pending.part = part;
   pending.salt = whole_.salt;
-  pending.started_ms = whole_.started_ms;
+  pending.waiting.started_ms = whole_.waiting.started_ms;
   Router& router = worker_.router();
   pool::Lane* lane = request.node != nullptr ? &router.lane_of(*request.node, request.kind, pending.salt)
                                              : router.lane_for(request.kind, pending.salt);

@@ -54,7 +54,7 @@ const Command* KeyWatch::find_keys(const resp::Request& request) {
 }
 
 const Command* KeyWatch::recall(const pool::PendingReply& pending) {
-  if (pending.request.chunk == nullptr) return nullptr;
+  if (pending.waiting.request.chunk == nullptr) return nullptr;
   resp::RequestParser parser;
   if (parser.parse(pending.request_bytes(), request_limits_, kept_) != resp::ParseStatus::kComplete) return nullptr;
   return find_keys(kept_);

@@ -116,14 +116,14 @@ bool Redirection::park(PendingReply& pending) {
   if (parked_.size() >= limits::kMaxParked || parked_bytes_ >= limits::kMaxParkedBytes) return false;
   ++counters_.parked;
   ++parked_of_client_[pending.salt];
-  parked_bytes_ += pending.request.length;
+  parked_bytes_ += pending.waiting.request.length;
   pending.hops = 0;  // What has rested may be sent on again.
   parked_.push(pending);
   return true;
 }
 
 bool Redirection::park(PendingReply& pending, std::string_view request) {
-  pending.request = pool_.keep(request);
+  pending.waiting.request = pool_.keep(request);
   return park(pending);
 }
 
@@ -135,11 +135,11 @@ bool Redirection::submit(PendingReply& pending, std::string_view request) {
 }
 
 bool Redirection::spent(const PendingReply& pending) const {
-  return pool_.now_ms() - pending.started_ms >= static_cast<std::uint32_t>(config_.command_timeout.count());
+  return pool_.now_ms() - pending.waiting.started_ms >= static_cast<std::uint32_t>(config_.command_timeout.count());
 }
 
 void Redirection::unpark(const PendingReply& pending) {
-  parked_bytes_ -= pending.request.length;
+  parked_bytes_ -= pending.waiting.request.length;
   const auto client = parked_of_client_.find(pending.salt);
   if (--client->second == 0) parked_of_client_.erase(client);
 }

@@ -86,7 +86,7 @@ void ClusterScan::start(Session& session, const resp::Request& request) {
   pending.sink = scan;
   pending.kind = kind;
   pending.salt = session.salt();
-  pending.started_ms = whole.started_ms;
+  pending.waiting.started_ms = whole.waiting.started_ms;
   if (!worker.redirection().submit(pending, bytes)) {
     scan->finish(pending, Redirection::lost_error(pool::Loss::kNotSent, "no connection"));
   }

@@ -207,7 +207,7 @@ PendingReply& Session::expect(const pool::RequestKind& kind) {
   PendingReply& pending = worker_.pending_replies().take();
   pending.sink = this;
   pending.kind = kind;
-  pending.started_ms = worker_.now_ms();
+  pending.waiting.started_ms = worker_.now_ms();
   pending.salt = salt();
   if (reply_mode != ReplyMode::kOn) [[unlikely]] {
     pending.kind.silent = true;
@@ -265,7 +265,7 @@ void Session::on_lost(PendingReply& pending, pool::Loss loss, std::string_view r
   if (large_lane_ != nullptr && line_.front() == &pending) {
     // A part of the reply has gone out: there is no other end than the connection's.
     large_lane_ = nullptr;
-    pending.state = PendingReply::State::kReady;
+    worker_.pending_replies().hold(pending, {});
     hold_ = Hold::kFinished;
     return worker_.close_later(*this);
   }
@@ -311,9 +311,7 @@ void Session::complete(PendingReply& pending, std::string_view reply) {
     pop_front();
     release_ready();
   } else {
-    pending.state = PendingReply::State::kReady;
-    worker_.pending_replies().drop_request(pending);
-    pending.reply.assign(reply);
+    worker_.pending_replies().hold(pending, reply);
     held_bytes_ += reply.size();
     check_output();
   }
@@ -336,8 +334,8 @@ void Session::pop_front() {
 void Session::release_ready() {
   for (const PendingReply* first = line_.front(); first != nullptr; first = line_.front()) {
     if (first->state != PendingReply::State::kReady) break;
-    held_bytes_ -= first->reply.view().size();
-    emit(*first, first->reply.view());
+    held_bytes_ -= first->held.view().size();
+    emit(*first, first->held.view());
     pop_front();
   }
   after_replies();

@@ -103,7 +103,7 @@ void TopologyRefresh::start(std::uint32_t now_ms) {
     pending.kind.read_only = true;
     pending.part = static_cast<std::uint16_t>(i);
     pending.hops = round_tag_;
-    pending.started_ms = now_ms;
+    pending.waiting.started_ms = now_ms;
     lanes[i]->enqueue(pending, request);
   }
 }

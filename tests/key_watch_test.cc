@@ -120,8 +120,8 @@ class Replies : public KeyWatchTest {
     resp::write_request(bytes, std::vector<std::string_view>(words.begin(), words.end()));
     pool_.drop_request(pending_);
     uring::SendQueue queue;
-    pending_.request = queue.append(chunks_, bytes);
-    ++pending_.request.chunk->references;
+    pending_.waiting.request = queue.append(chunks_, bytes);
+    ++pending_.waiting.request.chunk->references;
     queue.clear(chunks_);
   }
   static std::string bulk(std::uint64_t size) {

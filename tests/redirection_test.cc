@@ -51,7 +51,7 @@ class RedirectionTest : public ::testing::Test, public pool::ReplySink {
     pending.sink = this;
     pending.kind.slot = kSlot;
     pending.salt = client;
-    pending.started_ms = rig_.now_ms;
+    pending.waiting.started_ms = rig_.now_ms;
     ++sent_;
     return pending;
   }
