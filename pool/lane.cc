@@ -6,7 +6,6 @@
 #include <utility>
 
 #include "pool/pool.h"
-#include "resp/writer.h"
 
 namespace pool {
 namespace {
@@ -123,44 +122,15 @@ void Lane::on_connected(int fd) {
   stream_.open(fd);
   if (retired_) return fail("the node is gone");
   state_ = State::kHandshaking;
-  handshake();
-}
-
-void Lane::handshake() {
-  const Settings& settings = pool_.settings_;
-  std::string out;
-  handshake_left_ = 0;
-  handshake_optional_ = 0;
-  const auto step = [&](std::initializer_list<std::string_view> arguments, bool optional) {
-    resp::write_request(out, arguments);
-    ++handshake_left_;
-    handshake_optional_ = static_cast<std::uint8_t>(handshake_optional_ << 1 | (optional ? 1 : 0));
-  };
-  if (!settings.password.empty()) {
-    if (settings.username.empty()) {
-      step({"AUTH", settings.password}, false);
-    } else {
-      step({"AUTH", settings.username, settings.password}, false);
-    }
-  }
-  // RESP2 is what every server speaks without HELLO; it is sent for what it tells about the server.
-  const bool resp3 = key_.protocol == resp::Protocol::kResp3;
-  step({"HELLO", resp3 ? "3" : "2"}, !resp3);
-  step({"CLIENT", "SETNAME", "sluice"}, true);
-  const std::string database = std::to_string(key_.database);
-  if (key_.database != 0) step({"SELECT", database}, false);
-  if (key_.read_only && settings.read_only_replicas) step({"READONLY"}, false);
-  stream_.queue().append(pool_.room_.chunks, out);
   progress_ms_ = pool_.now_ms_;
+  stream_.queue().append(pool_.room_.chunks, handshake_.begin(pool_.settings_, key_));
   mark_dirty();
 }
 
 void Lane::on_handshake_reply(std::string_view reply) {
-  --handshake_left_;
-  const bool optional = (handshake_optional_ >> handshake_left_ & 1) != 0;
-  if (reply[0] == '-' && !optional) return fail(reply.substr(1, reply.find('\r') - 1));
+  if (!handshake_.accept(reply)) return fail(reply.substr(1, reply.find('\r') - 1));
   if (reply[0] == '%' || reply[0] == '*') node_.on_hello(reply);
-  if (handshake_left_ == 0) become_ready();
+  if (handshake_.done()) become_ready();
 }
 
 void Lane::become_ready() {
@@ -232,8 +202,10 @@ void Lane::tick(std::uint32_t now_ms) {
     return fail("the host name was not resolved in time");
   }
   if (state_ != State::kReady && state_ != State::kHandshaking) return;
-  if (large_reply_ != nullptr && large_reply_->has_moved()) progress_ms_ = moved_ms_ = now_ms;
-  if (large_reply_ != nullptr && large_reply_->waits_for_client()) progress_ms_ = now_ms;
+  if (large_reply_ != nullptr) {
+    if (large_reply_->has_moved()) progress_ms_ = moved_ms_ = now_ms;
+    if (large_reply_->waits_for_client()) progress_ms_ = now_ms;
+  }
   if (open_ != nullptr) progress_ms_ = now_ms;  // whoever sends it watches over it
   const bool owes = !pending_.empty() || state_ == State::kHandshaking;
   const std::uint32_t quiet_ms = now_ms - progress_ms_;

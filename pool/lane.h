@@ -13,11 +13,11 @@
 #include <string>
 #include <string_view>
 
+#include "pool/handshake.h"
 #include "pool/large_reply.h"
 #include "pool/pending_reply.h"
 #include "pool/reply_sink.h"
 #include "resp/reply_scanner.h"
-#include "resp/types.h"
 #include "uring/connector.h"
 #include "uring/resolver.h"
 #include "uring/stream.h"
@@ -26,14 +26,6 @@ namespace pool {
 
 class Node;
 class Pool;
-
-/// What a connection is set up for; connections that differ in it are never mixed.
-struct LaneKey {
-  resp::Protocol protocol = resp::Protocol::kResp2;
-  bool read_only = false;  ///< READONLY: reads from a replica
-  std::uint16_t database = 0;
-  bool operator==(const LaneKey&) const = default;
-};
 
 class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHandler, ReplySink {
  public:
@@ -108,7 +100,6 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   void on_resolved(const uring::SocketAddress* address) override;
   void on_connected(int fd) override;
   void on_connect_failed(int error) override;
-  void handshake();
   void on_handshake_reply(std::string_view reply);
   void become_ready();
   /// The connection is of no more use: tells all who wait, closes, rests.
@@ -144,18 +135,17 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   State state_ = State::kIdle;
   bool retired_ = false;
   bool large_ = false;  ///< for large values; others are shared
-  std::uint8_t handshake_left_ = 0;
-  std::uint8_t handshake_optional_ = 0;  ///< bit i: an error to the i-th hand-shake reply (from the last) is no failure
-  bool dirty_ = false;                   ///< stands in the pool's list of lanes to flush
-  bool blocked_ = false;                 ///< full() was answered with true, somebody waits for room
-  std::uint32_t enqueued_ = 0;           ///< bytes put in line since ever, modulo 2^32
-  std::uint32_t handed_ = 0;             ///< of these, handed to the kernel: whatever ends beyond has certainly not run
-  const std::size_t max_bytes_;          ///< Settings::max_lane_bytes
-  const std::size_t max_requests_;       ///< Settings::max_lane_requests
-  std::size_t kept_bytes_ = 0;           ///< bytes of requests whose reply is due
-  std::uint32_t progress_ms_ = 0;        ///< when something last came, or the line last became non-empty
-  std::uint32_t moved_ms_ = 0;           ///< when a part of a large value last moved on
-  std::uint32_t used_ms_ = 0;            ///< when a client's request was last enqueued
+  Handshake handshake_;
+  bool dirty_ = false;              ///< stands in the pool's list of lanes to flush
+  bool blocked_ = false;            ///< full() was answered with true, somebody waits for room
+  std::uint32_t enqueued_ = 0;      ///< bytes put in line since ever, modulo 2^32
+  std::uint32_t handed_ = 0;        ///< of these, handed to the kernel: whatever ends beyond has certainly not run
+  const std::size_t max_bytes_;     ///< Settings::max_lane_bytes
+  const std::size_t max_requests_;  ///< Settings::max_lane_requests
+  std::size_t kept_bytes_ = 0;      ///< bytes of requests whose reply is due
+  std::uint32_t progress_ms_ = 0;   ///< when something last came, or the line last became non-empty
+  std::uint32_t moved_ms_ = 0;      ///< when a part of a large value last moved on
+  std::uint32_t used_ms_ = 0;       ///< when a client's request was last enqueued
   std::uint32_t resting_until_ms_ = 0;
   std::uint32_t failures_ = 0;  ///< in a row
   uring::Stream stream_;
