@@ -31,17 +31,19 @@ class Pace {
 
   /// After each turn: how many completions it took (sends not counted), at which time.
   void count(unsigned arrivals, std::uint64_t now_ns) {
-    idle_ = arrivals == 0;
+    in_vain_ = arrivals == 0;
     const std::uint64_t elapsed = std::max<std::uint64_t>(now_ns - std::exchange(last_ns_, now_ns), 1);
+    // How long nothing was asked for does not tell how close requests come when they do.
+    if (paused_) return;
     const double within_patience = static_cast<double>(arrivals) * kPatienceNs / static_cast<double>(elapsed);
-    // Averaged over some sixteen turns; a pause ends what was.
-    expected_ += (within_patience - expected_) * (elapsed > kForgetNs ? 1.0 : 1.0 / 16);
+    expected_ += (within_patience - expected_) / 16;  // averaged over some sixteen turns
   }
 
   /// Completions the next turn waits for, at least 1. `waiting_clients` wait for replies and as a rule send nothing,
   /// `busy_lanes` owe some, `owed` in all.
-  [[nodiscard]] unsigned wanted(unsigned waiting_clients, unsigned busy_lanes, std::size_t owed) const {
-    if (idle_) return 1;
+  [[nodiscard]] unsigned wanted(unsigned waiting_clients, unsigned busy_lanes, std::size_t owed) {
+    paused_ = in_vain_ || (waiting_clients == 0 && busy_lanes == 0);
+    if (paused_) return 1;
     const unsigned clients = std::max(active_, active_before_);
     const unsigned possible =
         clients - std::min(clients, waiting_clients) + busy_lanes + static_cast<unsigned>(owed / kRepliesPerArrival);
@@ -50,11 +52,11 @@ class Pace {
 
  private:
   static constexpr double kPatienceNs = static_cast<double>(std::chrono::nanoseconds(kPatience).count());
-  static constexpr std::uint64_t kForgetNs = 1'000'000;
   static constexpr std::size_t kRepliesPerArrival = 32;  // a busy node's replies come in pieces of about so many
   static constexpr unsigned kMostWanted = 64;            // more fills no send further
 
-  bool idle_ = true;  ///< the last turn waited in vain
+  bool in_vain_ = true;  ///< nothing came in the last turn's time
+  bool paused_ = true;   ///< this turn waits for the first that comes, however long
   double expected_ = 0;
   std::uint64_t last_ns_ = 0;
   std::uint32_t active_ms_ = 0;

@@ -1,0 +1,103 @@
+// How many arrivals a turn waits for: as many as come close together, never for what cannot come.
+#include "src/pace.h"
+
+#include <gtest/gtest.h>
+
+#include <cstdint>
+
+namespace sluice {
+namespace {
+
+constexpr std::uint64_t kUs = 1'000;
+constexpr unsigned kClients = 100;
+
+class PaceTest : public ::testing::Test {
+ protected:
+  /// Many clients are active, half of them wait.
+  unsigned wanted() { return pace_.wanted(kClients / 2, 3, 0); }
+
+  /// A turn that takes so many completions, so long after the last one.
+  void turn(unsigned arrivals, std::uint64_t after_us) {
+    now_ns_ += after_us * kUs;
+    pace_.count(arrivals, now_ns_);
+  }
+
+  void be_active(unsigned clients) {
+    for (unsigned i = 0; i < clients; ++i) pace_.count_active_client(1);
+  }
+
+  /// So many arrivals every 100 us, until that is what is expected.
+  void settle(unsigned arrivals) {
+    for (int i = 0; i < 100; ++i) {
+      static_cast<void>(wanted());
+      turn(arrivals, 100);
+    }
+  }
+
+  Pace pace_;
+  std::uint64_t now_ns_ = 1'000'000;
+};
+
+TEST_F(PaceTest, ExpectsWhatComesWithinThePatience) {
+  be_active(kClients);
+  settle(10);
+  EXPECT_NEAR(wanted(), 20, 1) << "200 us at 10 in 100 us";
+  settle(2);
+  EXPECT_NEAR(wanted(), 4, 1);
+  settle(1000);
+  EXPECT_LE(wanted(), 64U);
+}
+
+TEST_F(PaceTest, ALoneRequestDoesNotWait) {
+  be_active(1);
+  settle(10);
+  EXPECT_EQ(pace_.wanted(1, 1, 1), 1U) << "its reply is all that can come";
+  EXPECT_EQ(pace_.wanted(0, 0, 0), 1U);
+}
+
+TEST_F(PaceTest, WaitsForNoMoreThanCanCome) {
+  be_active(12);
+  settle(50);
+  EXPECT_EQ(pace_.wanted(10, 3, 0), 2U + 3U) << "two clients and three lanes";
+  EXPECT_EQ(pace_.wanted(12, 3, 320), 3U + 10U) << "and a piece for each 32 replies";
+}
+
+TEST_F(PaceTest, WhoWaitedInVainWaitsForTheFirst) {
+  be_active(kClients);
+  settle(10);
+  turn(0, 200);
+  EXPECT_EQ(wanted(), 1U);
+  turn(1, 5'000);
+  EXPECT_GT(wanted(), 10U) << "after the pause it is as before";
+}
+
+TEST_F(PaceTest, WhenNothingIsOwedNothingIsExpected) {
+  be_active(kClients);
+  settle(10);
+  EXPECT_EQ(pace_.wanted(0, 0, 0), 1U);
+}
+
+TEST_F(PaceTest, PausesDoNotHideBursts) {
+  be_active(kClients);
+  for (int burst = 0; burst < 50; ++burst) {
+    EXPECT_EQ(pace_.wanted(0, 0, 0), 1U);
+    turn(1, 3'000);
+    static_cast<void>(wanted());
+    turn(20, 100);
+    static_cast<void>(wanted());
+    turn(20, 100);
+  }
+  EXPECT_NEAR(wanted(), 39, 2);
+}
+
+TEST_F(PaceTest, ClientsOfTheLastFullMillisecondCount) {
+  be_active(30);
+  settle(50);
+  pace_.count_active_client(2);
+  EXPECT_EQ(pace_.wanted(10, 0, 0), 20U);
+  pace_.count_active_client(3);
+  EXPECT_EQ(pace_.wanted(1, 1, 0), 1U) << "in the one before there was one";
+}
+
+}  // namespace
+}  // namespace sluice
