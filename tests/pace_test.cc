@@ -99,5 +99,12 @@ TEST_F(PaceTest, ClientsOfTheLastFullMillisecondCount) {
   EXPECT_EQ(pace_.wanted(1, 1, 0), 1U) << "in the one before there was one";
 }
 
+TEST_F(PaceTest, ClientsOfLongAgoDoNotCount) {
+  be_active(30);
+  settle(50);
+  pace_.count_active_client(5);
+  EXPECT_EQ(pace_.wanted(1, 1, 0), 1U);
+}
+
 }  // namespace
 }  // namespace sluice
