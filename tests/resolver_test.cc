@@ -4,7 +4,10 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <sys/resource.h>
+#include <unistd.h>
 
+#include <chrono>
 #include <functional>
 #include <memory>
 #include <optional>
@@ -45,6 +48,33 @@ TEST(Resolver, KnowsLocalhost) {
     ASSERT_EQ(asker.last->family(), AF_INET6);
     EXPECT_EQ(reinterpret_cast<const sockaddr_in6*>(asker.last->get())->sin6_port, htons(6379));
   }
+}
+
+TEST(Resolver, BeginsLateWhenTheProcessIsShortOfDescriptors) {
+  Turns turns;
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const int next = ::dup(0);
+  ::close(next);
+  const rlimit none{.rlim_cur = static_cast<rlim_t>(next), .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  Resolver resolver;
+  Asker asker;
+  const auto question = resolver.resolve("localhost", 6379, turns.ring.fd(), asker);
+  std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  EXPECT_EQ(asker.answers, 0U);
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
+  ASSERT_TRUE(turns.until([&] { return asker.answers == 1; }));
+  EXPECT_TRUE(asker.last);
+}
+
+TEST(Resolver, EndsEvenWhenItCouldNotBegin) {
+  rlimit before{};
+  ASSERT_EQ(getrlimit(RLIMIT_NOFILE, &before), 0);
+  const rlimit none{.rlim_cur = 0, .rlim_max = before.rlim_max};
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &none), 0);
+  { const Resolver resolver; }
+  ASSERT_EQ(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 // RFC 6761 keeps "invalid" free of names; this one is too long to be asked for at all.

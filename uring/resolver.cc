@@ -2,10 +2,16 @@
 
 #include <netdb.h>
 
+#include <chrono>
 #include <cstring>
 #include <utility>
 
 namespace uring {
+namespace {
+
+constexpr std::chrono::milliseconds kRetry{20};
+
+}  // namespace
 
 /// The question on its way to the resolver's thread, the answer on its way back.
 class Resolution::Answer final : public Letter {
@@ -81,9 +87,11 @@ std::unique_ptr<Resolution> Resolver::resolve(std::string host, std::uint16_t po
 
 void Resolver::run() {
   Ring ring;
-  const std::error_code error = ring.open(8);
-  assert(!error);
   std::unique_lock lock(mutex_);
+  // Memory or descriptors may be short for a moment: whoever asks meanwhile waits no longer than for a slow name.
+  while (ring.open(8)) {
+    if (wake_.wait_for(lock, kRetry, [this] { return stopping_; })) return;
+  }
   while (true) {
     wake_.wait(lock, [this] { return stopping_ || !questions_.empty(); });
     if (stopping_) return;
