@@ -54,6 +54,10 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   /// The same behind an ASKING.
   void enqueue_asking(PendingReply& pending, std::string_view request);
 
+  /// Connects before anything is asked for. Only while idle, else nothing happens.
+  void connect_ahead() {
+    if (state_ == State::kIdle) connect();
+  }
   /// Sends what is queued, unless a send is in flight.
   void flush();
   /// Deadlines, idle pings, back-off. `now_ms` is the worker's clock.

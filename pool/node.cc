@@ -76,6 +76,11 @@ void Node::replace(Lane& lane) {
   pool_.handler_.on_lane_replaced();
 }
 
+void Node::introduce() {
+  if (connects_ > 0 || retired_ || !zone_.empty()) return;
+  lane({.protocol = resp::Protocol::kResp2, .read_only = replica_, .database = 0}, 0).connect_ahead();
+}
+
 void Node::on_hello(std::string_view reply) {
   const auto hello = resp::parse_value(reply);
   if (!hello) return;

@@ -51,6 +51,10 @@ class Node {
   void set_replica(bool replica) { replica_ = replica; }
   [[nodiscard]] bool is_replica() const { return replica_; }
 
+  /// Connects when it never has and its zone is not known, so that its HELLO tells. Only a wanted node tries again when
+  /// that fails.
+  void introduce();
+
   /// From the server's HELLO; empty before.
   [[nodiscard]] const std::string& server_version() const { return server_version_; }
   /// Availability zone, from the server's HELLO or as set by whoever learned it elsewhere; may be empty.

@@ -130,6 +130,10 @@ void Router::resolve() {
   }
   // A node that has just been promoted may still stand among the replicas of another shard.
   for (const ShardNodes& shard : shards_) shard.primary->set_replica(false);
+  if (config_.read_from != ReadFrom::kZone) return;
+  for (const ShardNodes& shard : shards_) {
+    for (Node* node : shard.all) node->introduce();
+  }
 }
 
 }  // namespace sluice

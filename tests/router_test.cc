@@ -100,6 +100,17 @@ TEST_F(RouterTest, ReadsGoWhereTheyAreWanted) {
   EXPECT_EQ(ports_of(router_, kRead), (std::set{1, 11, 12}));
 }
 
+TEST_F(RouterTest, NodesAreAskedForTheirZones) {
+  const std::uint16_t port = rig_.server.port();
+  cluster::Topology topology;
+  topology.shards.push_back({.primary = node_at(1), .replicas = {node_at(port)}, .ranges = {{0, 16383}}});
+  config_.read_from = ReadFrom::kZone;
+  config_.zone = "z1";
+  EXPECT_TRUE(router_.adopt(topology));
+  ASSERT_TRUE(rig_.until([&] { return !rig_.pool->node("127.0.0.1", port).zone().empty(); }));
+  EXPECT_EQ(ports_of(router_, kRead), std::set<int>{port});
+}
+
 TEST_F(RouterTest, AReaderThatFailsIsPassedBy) {
   Router& router = this->router(ReadFrom::kPreferReplica);
   let_fail(11);

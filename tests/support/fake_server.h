@@ -48,7 +48,9 @@ class FakeServer {
         request == "READONLY") {
       return "+OK\r\n";
     }
-    if (request == "HELLO 2") return "*4\r\n$7\r\nversion\r\n$5\r\n7.0.1\r\n$5\r\nproto\r\n:2\r\n";
+    if (request == "HELLO 2") {
+      return "*6\r\n$7\r\nversion\r\n$5\r\n7.0.1\r\n$5\r\nproto\r\n:2\r\n$17\r\navailability_zone\r\n$2\r\nz1\r\n";
+    }
     if (request == "HELLO 3") return "%2\r\n$7\r\nversion\r\n$5\r\n7.0.1\r\n$17\r\navailability_zone\r\n$2\r\nz1\r\n";
     return std::nullopt;
   }
