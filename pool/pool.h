@@ -99,6 +99,8 @@ class Pool {
   [[nodiscard]] uring::ChunkOffer& offer() { return offer_; }
   /// Relays that go on with the next turn: it should come soon.
   [[nodiscard]] bool has_relays_waiting() const { return !relays_.going_on.empty(); }
+  /// Large values are on their way: what comes next may be what one of them waits for.
+  [[nodiscard]] bool has_relays() const { return relays_.running > 0; }
   [[nodiscard]] uring::RelayRoom& relays() { return relays_; }
   [[nodiscard]] std::uint64_t relayed_bytes() const { return relays_.relayed_bytes; }
   /// The worker's clock, set once per turn.

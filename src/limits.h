@@ -23,7 +23,7 @@ inline constexpr std::uint32_t kPlainBackendBufferBytes = 64U << 10;
 inline constexpr std::uint32_t kClientChunkBytes = 1U << 10;
 inline constexpr std::uint32_t kBackendChunkBytes = 32U << 10;
 inline constexpr std::size_t kKeptClientChunkBytes = 512U << 10;  // free chunks kept for the next burst
-inline constexpr std::size_t kKeptBackendChunkBytes = 16U << 20;
+inline constexpr std::size_t kKeptBackendChunkBytes = 4U << 20;
 
 // --- Sessions
 // ---------------------------------------------------------------------------------------------------------- A session

@@ -102,7 +102,8 @@ void Worker::run() {
 }
 
 void Worker::turn() {
-  const unsigned wanted = pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use());
+  const unsigned wanted =
+      pool_.has_relays() ? 1 : pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use());
   const auto patience = pool_.has_relays_waiting() ? std::chrono::microseconds(0) : Pace::kPatience;
   if (const std::error_code error = ring_.wait(wanted, patience, !dirty_.empty())) {
     spdlog::critical("worker {}: the ring failed: {}", index_, error.message());
