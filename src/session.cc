@@ -20,6 +20,7 @@ Session::~Session() {
 
 void Session::open(int fd) {
   opened_ms_ = active_ms_ = worker_.now_ms();
+  receive_in_pieces();
   stream_.open(fd);
 }
 
@@ -129,9 +130,13 @@ void Session::begin_upload(const pool::RequestKind& kind, std::string_view key) 
   upload_ = std::make_unique<LargeUpload>(*this, kind, key);
   // Nothing of it is read until its node is known, and then little by copy.
   stream_.pause();
+  receive_in_pieces();
+  upload_->start();
+}
+
+void Session::receive_in_pieces() {
   stream_.receive_at_most(limits::kPieceBytes);
   receives_in_pieces_ = limits::kReceivesInPieces;
-  upload_->start();
 }
 
 void Session::end_upload() {

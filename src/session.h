@@ -152,6 +152,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   [[nodiscard]] bool may_dispatch();
   [[nodiscard]] bool dispatch_open(std::string_view input);
   void keep(std::string_view input);
+  void receive_in_pieces();
   void drop_input();
   void refuse(std::string_view error);
   void emit(const pool::PendingReply& pending, std::string_view reply);
@@ -167,7 +168,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   resp::RequestParser parser_;
   Hold hold_ = Hold::kNone;
   bool ended_ = false;                   ///< the client sends no more; what it has sent is still to be dispatched
-  std::uint8_t receives_in_pieces_ = 0;  ///< since a large argument has come, more of them may
+  std::uint8_t receives_in_pieces_ = 0;  ///< so many more: a large argument has come lately, or may come first
   std::uint8_t open_tries_ = 0;          ///< large arguments of the request under way for which no upload could begin
   std::uint64_t open_end_ = 0;           ///< where the last of them ends
   uring::Chunk* input_ = nullptr;        ///< received and not dispatched yet; a lane may take it for its own
