@@ -11,6 +11,7 @@ def describe():
         ("CPU", _cpu()),
         ("Memory", f"{int(_field('/proc/meminfo', 'MemTotal').split()[0]) // 1024} MB"),
         ("Kernel", f"{platform.system()} {platform.release()} {platform.machine()}"),
+        ("TCP congestion control", _output("cat", "/proc/sys/net/ipv4/tcp_congestion_control")),
         ("Load average at the start", " ".join(f"{load:.2f}" for load in os.getloadavg())),
         ("redis-server", _output("redis-server", "--version")),
         ("redis-benchmark", _output("redis-benchmark", "--version")),

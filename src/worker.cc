@@ -103,7 +103,7 @@ void Worker::run() {
 
 void Worker::turn() {
   const unsigned wanted =
-      pool_.has_relays() ? 1 : pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use());
+      pool_.relays_move() ? 1 : pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use());
   const auto patience = pool_.has_relays_waiting() ? std::chrono::microseconds(0) : Pace::kPatience;
   if (const std::error_code error = ring_.wait(wanted, patience, !dirty_.empty())) {
     spdlog::critical("worker {}: the ring failed: {}", index_, error.message());

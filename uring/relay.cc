@@ -17,7 +17,6 @@ bool Relay::start(Stream& source, Stream& target, std::uint64_t bytes) {
   assert(!running() && bytes > 0);
   pipe_ = room_.pipes.take();
   if (pipe_ == nullptr) return false;
-  ++room_.running;
   source_ = &source;
   target_ = &target;
   left_ = bytes;
@@ -35,7 +34,6 @@ void Relay::skip(std::uint64_t bytes) {
 void Relay::stop() {
   if (std::exchange(going_on_, false)) std::erase(room_.going_on, this);
   if (!running()) return;
-  --room_.running;
   std::exchange(source_, nullptr)->untap_input();
   std::exchange(target_, nullptr)->untap_output();
   room_.pipes.give(std::move(pipe_));

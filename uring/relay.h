@@ -39,7 +39,6 @@ class RelayHandler {
 struct RelayRoom {
   PipePool pipes;
   std::uint64_t relayed_bytes = 0;
-  unsigned running = 0;
   std::vector<Relay*> going_on = {};  ///< have used up their share of this turn
 
   /// Once per turn: those go on.
