@@ -56,7 +56,6 @@ uring::ChunkSpan Pool::keep(std::string_view request) {
 
 void Pool::flush() {
   relays_.pump();
-  if (std::exchange(relayed_before_, relays_.relayed_bytes) != relays_.relayed_bytes) relayed_ms_ = now_ms_;
   // Only what is dirty now: a flush never makes a lane dirty.
   for (Lane* lane : dirty_) lane->flush();
   dirty_.clear();

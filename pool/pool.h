@@ -32,7 +32,7 @@ struct Settings {
   bool read_only_replicas = true;          ///< send READONLY on lanes to replicas (cluster)
   std::size_t max_lane_bytes = 64U << 20;  ///< requests kept per lane until answered; beyond: full
   std::size_t max_lane_requests = 1U << 20;
-  std::uint64_t large_bytes = 256U << 10;    ///< strings of this size and more are relayed
+  std::uint64_t large_bytes = 64U << 10;     ///< strings of this size and more are relayed
   std::uint32_t piece_bytes = 16U << 10;     ///< on a large lane: received by copy at most, relayed at least
   std::size_t max_large_lanes = 64;          ///< per node and kind of connection
   std::size_t max_reply_bytes = 1ULL << 30;  ///< one reply held whole; larger ones break the lane
@@ -99,8 +99,6 @@ class Pool {
   [[nodiscard]] uring::ChunkOffer& offer() { return offer_; }
   /// Relays that go on with the next turn: it should come soon.
   [[nodiscard]] bool has_relays_waiting() const { return !relays_.going_on.empty(); }
-  /// Large values are moving: what comes next may be what one of them waits for.
-  [[nodiscard]] bool relays_move() const { return now_ms_ - relayed_ms_ <= kStillMoving; }
   [[nodiscard]] uring::RelayRoom& relays() { return relays_; }
   [[nodiscard]] std::uint64_t relayed_bytes() const { return relays_.relayed_bytes; }
   /// The worker's clock, set once per turn.
@@ -110,8 +108,6 @@ class Pool {
   friend class Lane;
   friend class LargeReply;
   friend class Node;
-
-  static constexpr std::uint32_t kStillMoving = 1;  // milliseconds: between two readers or writers that keep up
 
   void mark_dirty(Lane& lane) { dirty_.push_back(&lane); }
   [[nodiscard]] std::uint32_t back_off_ms(std::uint32_t failures);
@@ -124,8 +120,6 @@ class Pool {
   std::map<std::string, std::unique_ptr<Node>, std::less<>> nodes_;
   std::vector<Lane*> dirty_;
   uring::RelayRoom relays_;
-  std::uint64_t relayed_before_ = 0;  ///< bytes, as of the last turn
-  std::uint32_t relayed_ms_ = 0;      ///< when more were
   uring::ChunkOffer offer_;
   const Node* answering_ = nullptr;
   std::vector<std::unique_ptr<LargeReply>> ended_replies_;  ///< of lanes that were lost; gone by the end of the turn

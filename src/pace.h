@@ -29,9 +29,10 @@ class Pace {
     ++active_;
   }
 
-  /// After each turn: how many completions it took (sends not counted), at which time.
-  void count(unsigned arrivals, std::uint64_t now_ns) {
+  /// After each turn: how many completions it took (sends not counted), how many bytes came, at which time.
+  void count(unsigned arrivals, std::uint64_t bytes, std::uint64_t now_ns) {
     in_vain_ = arrivals == 0;
+    if (arrivals > 0 && bytes / arrivals >= kFullArrivalBytes) full_ns_ = now_ns;
     const std::uint64_t elapsed = std::max<std::uint64_t>(now_ns - std::exchange(last_ns_, now_ns), 1);
     // How long nothing was asked for does not tell how close requests come when they do.
     if (paused_) return;
@@ -42,7 +43,9 @@ class Pace {
   /// Completions the next turn waits for, at least 1. `waiting_clients` wait for replies and as a rule send nothing,
   /// `busy_lanes` owe some, `owed` in all.
   [[nodiscard]] unsigned wanted(unsigned waiting_clients, unsigned busy_lanes, std::size_t owed) {
-    paused_ = in_vain_ || (waiting_clients == 0 && busy_lanes == 0);
+    // Large values come in large pieces, and what comes next may be what one of them waits for.
+    const bool full = last_ns_ - full_ns_ <= kStillFullNs;
+    paused_ = in_vain_ || full || (waiting_clients == 0 && busy_lanes == 0);
     if (paused_) return 1;
     const unsigned clients = std::max(active_, active_before_);
     const unsigned possible =
@@ -54,11 +57,14 @@ class Pace {
   static constexpr double kPatienceNs = static_cast<double>(std::chrono::nanoseconds(kPatience).count());
   static constexpr std::size_t kRepliesPerArrival = 32;  // a busy node's replies come in pieces of about so many
   static constexpr unsigned kMostWanted = 64;            // more fills no send further
+  static constexpr std::uint64_t kFullArrivalBytes = 16U << 10;
+  static constexpr std::uint64_t kStillFullNs = 1'000'000;
 
   bool in_vain_ = true;  ///< nothing came in the last turn's time
   bool paused_ = true;   ///< this turn waits for the first that comes, however long
   double expected_ = 0;
   std::uint64_t last_ns_ = 0;
+  std::uint64_t full_ns_ = 0;  ///< when much came at once
   std::uint32_t active_ms_ = 0;
   unsigned active_ = 0;
   unsigned active_before_ = 0;

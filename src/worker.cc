@@ -102,8 +102,7 @@ void Worker::run() {
 }
 
 void Worker::turn() {
-  const unsigned wanted =
-      pool_.relays_move() ? 1 : pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use());
+  const unsigned wanted = pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use());
   const auto patience = pool_.has_relays_waiting() ? std::chrono::microseconds(0) : Pace::kPatience;
   if (const std::error_code error = ring_.wait(wanted, patience, !dirty_.empty())) {
     spdlog::critical("worker {}: the ring failed: {}", index_, error.message());
@@ -111,8 +110,13 @@ void Worker::turn() {
   }
   const std::uint64_t now_ns = set_clock();
   const unsigned arrivals = ring_.deliver();
-  if (arrivals > 0 || wanted > 1) pace_.count(arrivals, now_ns);
   finish_turn();
+  const std::uint64_t moved = bytes_moved();
+  if (arrivals > 0 || wanted > 1) pace_.count(arrivals, moved - std::exchange(moved_, moved), now_ns);
+}
+
+std::uint64_t Worker::bytes_moved() const {
+  return client_room_.bytes_received + backend_room_.bytes_received + pool_.relayed_bytes();
 }
 
 std::uint64_t Worker::set_clock() {

@@ -123,6 +123,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
  private:
   void turn();
   std::uint64_t set_clock();
+  [[nodiscard]] std::uint64_t bytes_moved() const;
   void finish_turn();
   void flush_sessions();
   void tick();
@@ -165,6 +166,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   KeyWatch key_watch_;
   WorkerCounters counters_;
   Pace pace_;
+  std::uint64_t moved_ = 0;  ///< bytes_moved() after the last turn that counted
   std::unique_ptr<Dispatch> dispatch_;
   uring::Timer tick_;
 

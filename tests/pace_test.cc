@@ -17,9 +17,9 @@ class PaceTest : public ::testing::Test {
   unsigned wanted() { return pace_.wanted(kClients / 2, 3, 0); }
 
   /// A turn that takes so many completions, so long after the last one.
-  void turn(unsigned arrivals, std::uint64_t after_us) {
+  void turn(unsigned arrivals, std::uint64_t after_us, std::uint64_t bytes = 0) {
     now_ns_ += after_us * kUs;
-    pace_.count(arrivals, now_ns_);
+    pace_.count(arrivals, bytes, now_ns_);
   }
 
   void be_active(unsigned clients) {
@@ -35,7 +35,7 @@ class PaceTest : public ::testing::Test {
   }
 
   Pace pace_;
-  std::uint64_t now_ns_ = 1'000'000;
+  std::uint64_t now_ns_ = 1'000'000'000;
 };
 
 TEST_F(PaceTest, ExpectsWhatComesWithinThePatience) {
@@ -88,6 +88,19 @@ TEST_F(PaceTest, PausesDoNotHideBursts) {
     turn(20, 100);
   }
   EXPECT_NEAR(wanted(), 39, 2);
+}
+
+TEST_F(PaceTest, LargePiecesAreNotWaitedWith) {
+  be_active(kClients);
+  settle(10);
+  turn(10, 100, 10 * 10'000);
+  EXPECT_GT(wanted(), 10U) << "some hundred requests each";
+  turn(10, 100, 10 * 20'000);
+  EXPECT_EQ(wanted(), 1U);
+  turn(10, 900, 500);
+  EXPECT_EQ(wanted(), 1U) << "between two pieces something else may come";
+  turn(10, 200, 500);
+  EXPECT_GT(wanted(), 10U);
 }
 
 TEST_F(PaceTest, ClientsOfTheLastFullMillisecondCount) {

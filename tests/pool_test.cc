@@ -129,34 +129,6 @@ TEST(Pool, WhatIsSentAgainStaysBehindItsClientsOthers) {
   EXPECT_EQ(&rig.node().lane_behind({}, 7), &rig.lane());
 }
 
-TEST(Pool, KnowsWhetherLargeValuesMove) {
-  Settings settings;
-  settings.large_bytes = 4096;
-  settings.piece_bytes = 4096;
-  PoolRig rig(settings);
-  StreamProbe client(rig.turns, tests::unix_pair());
-  Taker taker(rig, *client.stream);
-  rig.server.piece = 1000;
-  rig.server.script = [](const std::string& request) {
-    return request == "GET k" ? FakeServer::bulk(std::string(100'000, 'x')) : FakeServer::echo(request);
-  };
-  ASSERT_TRUE(rig.hears(rig.ask("x")));
-  EXPECT_FALSE(rig.pool->relays_move());
-  Lane& lane = rig.lane();
-  lane.enqueue(taker.pending(), tests::request_bytes({"GET", "k"}));
-  ASSERT_TRUE(rig.until([&] {
-    static_cast<void>(client.peer.receive());
-    return rig.pool->relays_move();
-  }));
-  EXPECT_GT(rig.pool->relayed_bytes(), 0U);
-  rig.advance(1);
-  EXPECT_TRUE(rig.pool->relays_move());
-  rig.advance(1);
-  EXPECT_FALSE(rig.pool->relays_move());
-  rig.server.kill();
-  ASSERT_TRUE(rig.becomes_idle(lane));
-}
-
 // --- Breaking and coming back
 // ------------------------------------------------------------------------------------------
 
