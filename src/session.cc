@@ -270,7 +270,7 @@ void Session::on_lost(PendingReply& pending, pool::Loss loss, std::string_view r
   if (large_lane_ != nullptr && line_.front() == &pending) {
     // A part of the reply has gone out: there is no other end than the connection's.
     large_lane_ = nullptr;
-    worker_.pending_replies().hold(pending, {});
+    worker_.pending_replies().hold(pending, "");
     hold_ = Hold::kFinished;
     return worker_.close_later(*this);
   }
