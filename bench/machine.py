@@ -11,7 +11,7 @@ def describe():
         ("CPU", _cpu()),
         ("Memory", f"{int(_field('/proc/meminfo', 'MemTotal').split()[0]) // 1024} MB"),
         ("Kernel", f"{platform.system()} {platform.release()} {platform.machine()}"),
-        ("TCP congestion control", _output("cat", "/proc/sys/net/ipv4/tcp_congestion_control")),
+        ("TCP congestion control by default", _text("/proc/sys/net/ipv4/tcp_congestion_control")),
         ("Load average at the start", " ".join(f"{load:.2f}" for load in os.getloadavg())),
         ("redis-server", _output("redis-server", "--version")),
         ("redis-benchmark", _output("redis-benchmark", "--version")),
@@ -33,6 +33,11 @@ def _cpu():
     model = _field("/proc/cpuinfo", "model name")
     guest = " of a virtual machine" if "hypervisor" in _field("/proc/cpuinfo", "flags").split() else ""
     return f"{model}, {len(os.sched_getaffinity(0))} of {os.cpu_count()} cores{guest}"
+
+
+def _text(path):
+    with open(path) as file:
+        return file.read().strip()
 
 
 def _field(path, name):

@@ -60,7 +60,7 @@ std::string describe_client(const Session& session, std::uint32_t now_ms) {
   line += " flags=N db=" + std::to_string(session.database);
   line += " sub=0 psub=0 ssub=0 multi=-1 watch=0";
   line += " user=default redir=-1 resp=" + std::to_string(static_cast<int>(session.protocol));
-  line += " lib-name=" + names.library_name + " lib-ver=" + names.library_version;
+  line += " lib-name=" + names.lib_name + " lib-ver=" + names.lib_version;
   return line;
 }
 

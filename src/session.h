@@ -22,7 +22,7 @@ namespace sluice {
 class LargeUpload;
 class Worker;
 
-/// Why a session dispatches nothing for now.
+/// Why a session dispatches nothing at the moment.
 enum class Hold : std::uint8_t {
   kNone,
   kOwnReplies,  ///< until all its replies have come: an order is at stake
@@ -38,8 +38,8 @@ enum class Hold : std::uint8_t {
 /// What CLIENT SETNAME and SETINFO leave behind; most clients have none.
 struct ClientNames {
   std::string name;
-  std::string library_name;
-  std::string library_version;
+  std::string lib_name;
+  std::string lib_version;
 };
 
 /// CLIENT REPLY.

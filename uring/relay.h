@@ -28,7 +28,7 @@ class RelayHandler {
   virtual void on_source_broken(int error) = 0;
   /// The target takes no more.
   virtual void on_target_broken(int error) = 0;
-  /// The target takes no more for now. The relay waits; the owner may stop() it instead.
+  /// The target takes no more at the moment. The relay waits; the owner may stop() it instead.
   virtual void on_target_full() {}
 
  protected:

@@ -50,7 +50,7 @@ void Plain::Line::pump() {
   await_input();
 }
 
-/// False: the target takes no more for now, and output_ waits for it.
+/// False: the target takes no more at the moment, and output_ waits for it.
 bool Plain::Line::send_rest() {
   while (begin_ < end_) {
     const ssize_t sent = ::send(route_.target, buffer_.data() + begin_, end_ - begin_, MSG_DONTWAIT | MSG_NOSIGNAL);
