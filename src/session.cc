@@ -60,7 +60,7 @@ void Session::finish() {
 
 void Session::on_received(uring::Lease lease) {
   const std::uint32_t now_ms = worker_.now_ms();
-  if (std::exchange(active_ms_, now_ms) != now_ms) worker_.count_active_client();
+  worker_.count_client(std::exchange(active_ms_, now_ms));
   if (hold_ == Hold::kFinished) return;
   if (receives_in_pieces_ > 0 && upload_ == nullptr && --receives_in_pieces_ == 0) stream_.receive_at_most(0);
   std::string_view bytes = lease.bytes();

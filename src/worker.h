@@ -102,8 +102,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
 
   /// At the end of this turn, or of one soon (Session::gathers).
   void flush_later(Session& session) { dirty_.push_back(&session); }
-  /// A client has sent something, for the first time in this millisecond.
-  void count_active_client() { pace_.count_active_client(now_ms()); }
+  /// A client has sent something; the last time it did was at `before_ms`.
+  void count_client(std::uint32_t before_ms) { pace_.count_client(now_ms(), before_ms); }
   /// A client has begun (1) or ceased (-1) to wait for replies.
   void count_waiting(int change) { waiting_clients_ += static_cast<unsigned>(change); }
   /// The worker's clock in microseconds modulo 2^32.

@@ -10,11 +10,12 @@ namespace {
 
 constexpr std::uint64_t kUs = 1'000;
 constexpr unsigned kClients = 100;
+constexpr unsigned kLanes = 3;
 
 class PaceTest : public ::testing::Test {
  protected:
   /// Many clients are active, half of them wait.
-  unsigned wanted() { return pace_.wanted(kClients / 2, 3, 0); }
+  unsigned wanted() { return pace_.wanted(kClients / 2, kLanes, 0); }
 
   /// A turn that takes so many completions, so long after the last one.
   void turn(unsigned arrivals, std::uint64_t after_us, std::uint64_t bytes = 0) {
@@ -22,8 +23,9 @@ class PaceTest : public ::testing::Test {
     pace_.count(arrivals, bytes, now_ns_);
   }
 
-  void be_active(unsigned clients) {
-    for (unsigned i = 0; i < clients; ++i) pace_.count_active_client(1);
+  /// So many clients send again what they sent a millisecond before, or longer ago.
+  void be_active(unsigned clients, std::uint32_t now_ms = 101, std::uint32_t since_ms = 1) {
+    for (unsigned i = 0; i < clients; ++i) pace_.count_client(now_ms, now_ms - since_ms);
   }
 
   /// So many arrivals every 100 us, until that is what is expected.
@@ -56,10 +58,27 @@ TEST_F(PaceTest, ALoneRequestDoesNotWait) {
 }
 
 TEST_F(PaceTest, WaitsForNoMoreThanCanCome) {
-  be_active(12);
+  be_active(30);
   settle(50);
-  EXPECT_EQ(pace_.wanted(10, 3, 0), 2U + 3U) << "two clients and three lanes";
-  EXPECT_EQ(pace_.wanted(12, 3, 320), 3U + 10U) << "and a piece for each 32 replies";
+  EXPECT_EQ(pace_.wanted(20, kLanes, 0), 10U + kLanes);
+  EXPECT_EQ(pace_.wanted(30, kLanes, 320), kLanes + 10U) << "a piece for each 32 replies";
+}
+
+TEST_F(PaceTest, AFewAreNotWaitedFor) {
+  be_active(30);
+  settle(50);
+  EXPECT_EQ(pace_.wanted(21, kLanes, 0), 12U);
+  EXPECT_EQ(pace_.wanted(22, kLanes, 0), 1U);
+}
+
+TEST_F(PaceTest, TheLastRepliesOfABurstAreNotWaitedFor) {
+  be_active(30, 101, 5);
+  settle(50);
+  be_active(1, 101, 0);
+  EXPECT_EQ(pace_.wanted(10, 9, 0), 20U + 9U) << "while requests come";
+  turn(5, 100);
+  EXPECT_EQ(pace_.wanted(10, 9, 0), 1U) << "whoever has its reply will not send for a while";
+  EXPECT_EQ(pace_.wanted(10, 12, 0), 12U);
 }
 
 TEST_F(PaceTest, WhoWaitedInVainWaitsForTheFirst) {
@@ -106,17 +125,17 @@ TEST_F(PaceTest, LargePiecesAreNotWaitedWith) {
 TEST_F(PaceTest, ClientsOfTheLastFullMillisecondCount) {
   be_active(30);
   settle(50);
-  pace_.count_active_client(2);
+  be_active(1, 102);
   EXPECT_EQ(pace_.wanted(10, 0, 0), 20U);
-  pace_.count_active_client(3);
-  EXPECT_EQ(pace_.wanted(1, 1, 0), 1U) << "in the one before there was one";
+  be_active(1, 103);
+  EXPECT_EQ(pace_.wanted(0, 12, 0), 12U + 1U) << "in the one before there was one";
 }
 
 TEST_F(PaceTest, ClientsOfLongAgoDoNotCount) {
   be_active(30);
   settle(50);
-  pace_.count_active_client(5);
-  EXPECT_EQ(pace_.wanted(1, 1, 0), 1U);
+  be_active(1, 105);
+  EXPECT_EQ(pace_.wanted(0, 12, 0), 12U + 1U);
 }
 
 }  // namespace
