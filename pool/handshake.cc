@@ -22,6 +22,7 @@ std::string Handshake::begin(const Settings& settings, const LaneKey& key) {
   const std::string database = std::to_string(key.database);
   if (key.database != 0) ask(out, {"SELECT", database}, false);
   if (key.read_only && settings.read_only_replicas) ask(out, {"READONLY"}, false);
+  if (settings.ask_zone) ask(out, {"INFO", "server"}, true);
   return out;
 }
 

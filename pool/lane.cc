@@ -129,7 +129,7 @@ void Lane::on_connected(int fd) {
 
 void Lane::on_handshake_reply(std::string_view reply) {
   if (!handshake_.accept(reply)) return fail(reply.substr(1, reply.find('\r') - 1));
-  if (reply[0] == '%' || reply[0] == '*') node_.on_hello(reply);
+  node_.on_introduction(reply);
   if (handshake_.done()) become_ready();
 }
 

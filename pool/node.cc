@@ -81,11 +81,16 @@ void Node::introduce() {
   lane({.protocol = resp::Protocol::kResp2, .read_only = replica_, .database = 0}, 0).connect_ahead();
 }
 
-void Node::on_hello(std::string_view reply) {
-  const auto hello = resp::parse_value(reply);
-  if (!hello) return;
-  if (const resp::Value* version = hello->find("version")) server_version_ = version->text;
-  if (const resp::Value* zone = hello->find("availability_zone")) zone_ = zone->text;
+void Node::on_introduction(std::string_view reply) {
+  const auto value = resp::parse_value(reply);
+  if (!value) return;
+  if (const resp::Value* version = value->find("version")) server_version_ = version->text;
+  if (const resp::Value* zone = value->find("availability_zone")) zone_ = zone->text;
+  constexpr std::string_view kLine = "\navailability_zone:";
+  if (const std::size_t at = value->text.find(kLine); at != std::string::npos) {
+    const std::size_t begin = at + kLine.size();
+    zone_ = value->text.substr(begin, value->text.find('\r', begin) - begin);
+  }
 }
 
 void Node::on_lane_ready() {

@@ -51,13 +51,14 @@ class Node {
   void set_replica(bool replica) { replica_ = replica; }
   [[nodiscard]] bool is_replica() const { return replica_; }
 
-  /// Connects when it never has and its zone is not known, so that its HELLO tells. Only a wanted node tries again when
-  /// that fails.
+  /// Connects when it never has and its zone is not known, so that its hand-shake tells. Only a wanted node tries again
+  /// when that fails.
   void introduce();
 
   /// From the server's HELLO; empty before.
   [[nodiscard]] const std::string& server_version() const { return server_version_; }
-  /// Availability zone, from the server's HELLO or as set by whoever learned it elsewhere; may be empty.
+  /// Availability zone, from the server's HELLO or INFO (Settings::ask_zone) or as set by whoever learned it elsewhere;
+  /// may be empty.
   [[nodiscard]] const std::string& zone() const { return zone_; }
   void set_zone(std::string_view zone) { zone_ = zone; }
 
@@ -79,7 +80,8 @@ class Node {
   /// One large lane of this kind ends that has stood still for command_timeout because of its client, when there is
   /// one.
   void give_up_stalled(const LaneKey& key);
-  void on_hello(std::string_view reply);
+  /// A reply of the hand-shake: HELLO's and INFO's tell about the server.
+  void on_introduction(std::string_view reply);
   void on_lane_ready();
   void on_lane_failed(std::uint32_t failures_in_a_row);
   /// It takes connections but does not answer: failing at once, the threshold is for what may be an accident.

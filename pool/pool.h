@@ -30,6 +30,7 @@ struct Settings {
   std::uint32_t failure_threshold = 2;        ///< failures in a row that make a node failing
   std::uint32_t lanes_per_node = 1;
   bool read_only_replicas = true;          ///< send READONLY on lanes to replicas (cluster)
+  bool ask_zone = false;                   ///< also by INFO: Valkey 8.0 tells its zone nowhere else
   std::size_t max_lane_bytes = 64U << 20;  ///< requests kept per lane until answered; beyond: full
   std::size_t max_lane_requests = 1U << 20;
   std::uint64_t large_bytes = 64U << 10;     ///< strings of this size and more are relayed

@@ -28,6 +28,7 @@ pool::Settings pool_settings(const Config& config) {
   settings.idle_timeout_ms = milliseconds(config.pool.idle_timeout);
   settings.ping_interval_ms = std::min(settings.ping_interval_ms, std::max(settings.command_timeout_ms / 2, 500U));
   settings.lanes_per_node = config.pool.connections_per_node;
+  settings.ask_zone = config.backend.read_from == ReadFrom::kZone;
   settings.read_only_replicas = config.backend.kind == BackendKind::kCluster;
   settings.large_bytes = config.large_values.threshold;
   settings.max_large_lanes = limits::kMaxLargeLanes;

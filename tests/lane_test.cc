@@ -57,6 +57,34 @@ TEST(LaneHandshake, SaysAllThatIsSet) {
   EXPECT_EQ(rig.node().zone(), "z1");
 }
 
+// As Valkey 8.0 does: not in HELLO.
+TEST(LaneHandshake, AsksForTheZoneWhereItIsReadFrom) {
+  Settings settings;
+  settings.ask_zone = true;
+  for (const LaneKey& key :
+       {LaneKey{.protocol = resp::Protocol::kResp2}, LaneKey{.protocol = resp::Protocol::kResp3}}) {
+    PoolRig rig(settings);
+    rig.server.script = [](const std::string& request) -> std::optional<std::string> {
+      const std::string info = "# Server\r\nredis_version:7.2.4\r\navailability_zone:eu-1b\r\nrun_id:1\r\n";
+      if (request == "INFO server") return FakeServer::bulk(info);
+      return FakeServer::echo(request);
+    };
+    ASSERT_TRUE(rig.hears(rig.ask(rig.lane(key), {"ECHO", "x"})));
+    EXPECT_EQ(rig.node().zone(), "eu-1b");
+  }
+}
+
+TEST(LaneHandshake, AServerMayRefuseToTellItsZone) {
+  Settings settings;
+  settings.ask_zone = true;
+  PoolRig rig(settings);
+  rig.server.script = refusing("INFO", "NOPERM this user has no permissions to run the 'info' command");
+  const std::size_t asked = rig.ask("x");
+  ASSERT_TRUE(rig.hears(asked));
+  EXPECT_EQ(rig.reply_of(asked), FakeServer::bulk("ECHO x"));
+  EXPECT_EQ(rig.node().zone(), "z1") << "as HELLO said";
+}
+
 TEST(LaneHandshake, APasswordAlone) {
   Settings settings;
   settings.password = "secret";
