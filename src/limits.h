@@ -19,6 +19,10 @@ inline constexpr std::uint32_t kBackendBuffers = 64;
 inline constexpr std::uint32_t kBackendBufferBytes = 128U << 10;
 inline constexpr std::uint32_t kPlainBackendBuffers = 128;
 inline constexpr std::uint32_t kPlainBackendBufferBytes = 64U << 10;
+// What one connection may bring in a turn, where the kernel can bound it: of many that begin large values at once, so
+// much each is received before they can be stopped.
+inline constexpr std::uint32_t kClientBurstBytes = 32U << 10;
+inline constexpr std::uint32_t kBackendBurstBytes = 128U << 10;
 // Outgoing chunks: one turn's replies of a usual pipeline; a burst of many clients' requests to one node.
 inline constexpr std::uint32_t kClientChunkBytes = 1U << 10;
 inline constexpr std::uint32_t kBackendChunkBytes = 32U << 10;

@@ -126,7 +126,7 @@ TEST(Features, DescriptionHasALineForEach) {
   Features features;
   features.message_ring = true;
   const std::string text = describe(features);
-  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 11);
+  EXPECT_EQ(std::count(text.begin(), text.end(), '\n'), 12);
   EXPECT_TRUE(says(text, {"yes  MSG_RING", "no   multishot receive", "6.12", "(required)\n"}));
   EXPECT_FALSE(says(text, {"no   MSG_RING"}));
 }

@@ -293,6 +293,25 @@ TEST_P(StreamEcho, ReceivesAtMost) {
   EXPECT_TRUE(probe.received == bytes);
 }
 
+/// However much waits in the socket, a turn brings no more than the limit; and in the end all of it.
+TEST_P(StreamEcho, ATurnBringsAtMostTheLimit) {
+  if (!Turns::features().limited_receive) GTEST_SKIP() << "needs Linux 6.17";
+  constexpr std::size_t kLimit = 1000;
+  Turns turns;
+  turns.room.receive_limit = kLimit;
+  StreamProbe probe(turns, pair_of(GetParam()));
+  const std::string bytes = pattern(100'000);
+  std::string_view rest = bytes;
+  std::size_t before = 0;
+  ASSERT_TRUE(turns.until([&] {
+    EXPECT_LE(probe.received.size() - before, kLimit);
+    before = probe.received.size();
+    rest.remove_prefix(probe.peer.send(rest));
+    return before == bytes.size();
+  }));
+  EXPECT_TRUE(probe.received == bytes);
+}
+
 // A send in flight must survive the cancelling of the receive, which goes by the same descriptor.
 TEST(StreamPause, LeavesTheSendAlone) {
   for (const bool by_opcode : {false, true}) {

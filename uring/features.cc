@@ -3,6 +3,7 @@
 #include <liburing.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/utsname.h>
 #include <unistd.h>
@@ -42,6 +43,31 @@ bool try_buffer_ring(io_uring& ring, std::uint16_t flags) {
   const bool works = io_uring_register_buf_ring(&ring, &registration, 0) == 0;
   if (works) static_cast<void>(io_uring_unregister_buf_ring(&ring, registration.bgid));
   munmap(memory, 4096);
+  return works;
+}
+
+/// Of two bytes that wait, a multishot receive limited to one brings one and ends.
+bool try_limited_receive(io_uring& ring) {
+  constexpr std::uint16_t kGroup = 2;
+  char bytes[2] = {};
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return false;
+  bool works = ::write(sockets[1], bytes, sizeof(bytes)) == sizeof(bytes);
+  io_uring_prep_provide_buffers(io_uring_get_sqe(&ring), bytes, sizeof(bytes), 1, kGroup, 0);
+  io_uring_sqe* receive = io_uring_get_sqe(&ring);
+  io_uring_prep_recv_multishot(receive, sockets[0], nullptr, 0, 0);
+  receive->flags |= IOSQE_BUFFER_SELECT;
+  receive->buf_group = kGroup;
+  abi::limit_receive(receive, 1);
+  for (const int wanted : {0, 1}) {  // of the buffer, of the receive
+    io_uring_cqe* cqe = nullptr;
+    works = io_uring_submit_and_wait(&ring, 1) >= 0 && io_uring_peek_cqe(&ring, &cqe) == 0 && works;
+    if (cqe == nullptr) break;
+    works = works && cqe->res == wanted && (cqe->flags & IORING_CQE_F_MORE) == 0;
+    io_uring_cqe_seen(&ring, cqe);
+  }
+  ::close(sockets[0]);
+  ::close(sockets[1]);
   return works;
 }
 
@@ -90,6 +116,7 @@ constexpr Row kRows[] = {
     {&Features::incremental_buffers, "incremental buffers", "6.12", "few large receive buffers, always warm", false},
     {&Features::min_wait, "minimum wait", "6.12", "not used: a bounded wait gathers completions on every kernel",
      false},
+    {&Features::limited_receive, "limited multishot receive", "6.17", "no connection fills a turn", false},
 };
 
 }  // namespace
@@ -108,6 +135,7 @@ Probe probe_features() {
   features.min_wait = (ring.features & abi::kFeatureMinTimeout) != 0;
   features.provided_buffer_ring = try_buffer_ring(ring, 0);
   features.incremental_buffers = try_buffer_ring(ring, abi::kBufferRingIncremental);
+  features.limited_receive = try_limited_receive(ring);
   features.registered_ring_fd = io_uring_register_ring_fd(&ring) == 1;
   // No flag tells these two: they came with the kernel.
   features.multishot_receive = kernel_at_least(6, 0);

@@ -22,6 +22,7 @@ struct Features {
   bool receive_bundles = false;      // 6.10
   bool incremental_buffers = false;  // 6.12
   bool min_wait = false;             // 6.12
+  bool limited_receive = false;      // 6.17
 
   [[nodiscard]] bool enough() const {
     return defer_taskrun && multishot_receive && provided_buffer_ring && message_ring;

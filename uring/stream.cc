@@ -43,6 +43,7 @@ void Stream::receive() {
   room_.ring.start(receive_, [this](io_uring_sqe* sqe) {
     if (receive_bytes_ == 0) {
       io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
+      if (room_.receive_limit != 0) abi::limit_receive(sqe, room_.receive_limit);
     } else {
       io_uring_prep_recv(sqe, fd_, nullptr, receive_bytes_, 0);
     }

@@ -49,6 +49,9 @@ struct StreamRoom {
   BufferRing& buffers;
   ChunkPool& chunks;
   bool cancel_by_opcode;  ///< Features::cancel_by_opcode
+  /// A connection of which so much has come pauses until the next turn, so that its owner can stop it; 0: it does not
+  /// (without Features::limited_receive).
+  std::uint32_t receive_limit = 0;
   std::uint64_t receives = 0;
   std::uint64_t bytes_received = 0;
   std::uint64_t sends = 0;

@@ -2,6 +2,7 @@
 import os
 import re
 import signal
+import subprocess
 
 import redis
 
@@ -23,6 +24,12 @@ def is_sanitized():
     with open(binary(), "rb") as file:
         data = file.read()
     return b"__asan_init" in data or b"__tsan_init" in data
+
+
+def has_feature(name):
+    """What --kernel-features says of it."""
+    lines = subprocess.run([binary(), "--kernel-features"], capture_output=True, check=True, text=True).stdout.splitlines()
+    return next(line.startswith("yes") for line in lines if name in line)
 
 
 class Proxy:

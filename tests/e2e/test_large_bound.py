@@ -1,11 +1,12 @@
 """The largest value that a server takes, 512 MB, there and back; and what the proxy keeps of it."""
 import hashlib
 import random
+import threading
 import unittest
 
 from cluster import Standalone
 from fixture import TestCase, shared_standalone
-from proxy import is_sanitized
+from proxy import has_feature, is_sanitized
 from raw import encode
 
 MB = 1 << 20
@@ -94,6 +95,41 @@ class Largest(TestCase):
                 break
             received += piece
         return bytes(received)
+
+
+def value_of(index):
+    return b"%03d." % index * (MB // 2)
+
+
+class Crowd(TestCase):
+
+    CLIENTS = 100
+
+    def test_many_begin_at_once(self):
+        """Clients known for small requests all begin a large value: of each, little is received before its turn comes."""
+        if not has_feature("limited multishot receive"):
+            self.skipTest("needs Linux 6.17")
+        proxy = self.proxy(shared_standalone().addresses, backend="standalone")
+        clients = [self.client(proxy) for _ in range(self.CLIENTS)]
+        for index, client in enumerate(clients):
+            for _ in range(20):
+                self.assertEqual(client.ask("SET", "crowd:%d" % index, "small"), "OK")
+        before = proxy.peak_kb()
+        senders = [threading.Thread(target=client.send, args=(encode("SET", "crowd:%d" % index, value_of(index)),))
+                   for index, client in enumerate(clients)]
+        for sender in senders:
+            sender.start()
+        for client in clients:
+            self.assertEqual(client.read_value(), "OK")
+        for sender in senders:
+            sender.join()
+        growth = (proxy.peak_kb() - before) / 1024
+        for index, client in enumerate(clients):
+            self.assertEqual(client.ask("GETRANGE", "crowd:%d" % index, MB, MB + 9), value_of(index)[MB:MB + 10])
+            self.assertEqual(client.ask("DEL", "crowd:%d" % index), 1)
+        print("        %d MB more at the most" % growth)
+        if not is_sanitized():
+            self.assertLess(growth, 32, "MB")
 
 
 if __name__ == "__main__":
