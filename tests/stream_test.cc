@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
+#include <sys/socket.h>
 
 #include <algorithm>
 #include <cerrno>
@@ -310,6 +311,45 @@ TEST_P(StreamEcho, ATurnBringsAtMostTheLimit) {
     return before == bytes.size();
   }));
   EXPECT_TRUE(probe.received == bytes);
+}
+
+class CountingTap final : public StreamTap {
+ public:
+  void on_input() override {}
+  void on_output() override { ++outputs; }
+  int outputs = 0;
+};
+
+// A tap that waits for room gives up, its owner queues the rest itself, and the next tap comes while the poll of the
+// first is still under way.
+TEST_P(StreamEcho, WhatIsQueuedGoesBeforeTheNextTap) {
+  Turns turns;
+  StreamProbe probe(turns, pair_of(GetParam()));
+  const std::string block = pattern(1 << 20);
+  std::string expected;
+  for (ssize_t sent = 0; sent >= 0; sent = ::send(probe.stream->fd(), block.data(), block.size(), MSG_DONTWAIT)) {
+    expected += block.substr(0, static_cast<std::size_t>(sent));
+  }
+  CountingTap first;
+  CountingTap second;
+  probe.stream->tap_output(first);
+  probe.stream->await_output();
+  turns.turn(3);
+  probe.stream->untap_output();
+  probe.then_sent = [&] { probe.stream->flush(); };
+  probe.send("the rest");
+  expected += "the rest";
+  probe.stream->tap_output(second);
+  std::string received;
+  ASSERT_TRUE(turns.until([&] {
+    received += probe.peer.receive();
+    return received.size() == expected.size() && second.outputs > 0;
+  })) << received.size()
+      << " of " << expected.size() << " bytes";
+  EXPECT_TRUE(received == expected);
+  EXPECT_EQ(first.outputs, 0);
+  probe.stream->untap_output();
+  probe.then_sent = nullptr;
 }
 
 // A send in flight must survive the cancelling of the receive, which goes by the same descriptor.

@@ -155,20 +155,20 @@ void Stream::flush() {
 
 void Stream::on_send(Completion completion) {
   if (state_ == State::kClosing) return join();
-  if (std::exchange(polls_output_, false)) {
-    // Whatever there is to say about the socket, the next write says it.
-    return output_tap_ != nullptr ? output_tap_->on_output() : handler_.on_sent();
+  // Whatever a poll has to say about the socket, the next write says it.
+  if (!std::exchange(polls_output_, false)) {
+    if (completion.result < 0) {
+      // Nothing was sent. What goes with the next attempt is the owner's to know, so it flushes.
+      if (completion.result == -EINTR || completion.result == -EAGAIN) return handler_.on_sent();
+      // Tell the owner even when the input has ended already: its last bytes will never arrive.
+      ended_ = false;
+      return end(-completion.result);
+    }
+    room_.bytes_sent += static_cast<std::uint64_t>(completion.result);
+    queue_.consume(room_.chunks, static_cast<std::size_t>(completion.result));
   }
-  if (completion.result < 0) {
-    // Nothing was sent. What goes with the next attempt is the owner's to know, so it flushes.
-    if (completion.result == -EINTR || completion.result == -EAGAIN) return handler_.on_sent();
-    // Tell the owner even when the input has ended already: its last bytes will never arrive.
-    ended_ = false;
-    return end(-completion.result);
-  }
-  room_.bytes_sent += static_cast<std::uint64_t>(completion.result);
-  queue_.consume(room_.chunks, static_cast<std::size_t>(completion.result));
   if (state_ == State::kDraining && queue_.bytes() == 0) return close();
+  // Of a tap that has gone while it waited, the owner may have queued the rest: that goes before a next tap writes.
   handler_.on_sent();
   if (output_tap_ != nullptr && output_is_free()) output_tap_->on_output();
 }

@@ -22,7 +22,7 @@ class StreamHandler {
   virtual void on_received(Lease lease) = 0;
   /// The other side has closed (error 0) or the connection broke (errno). Called once; the owner calls close().
   virtual void on_ended(int error) = 0;
-  /// A send has completed, the queue may have room again; what it still holds waits for a flush().
+  /// A send has completed, or await_output() come true. What the queue holds waits for a flush().
   virtual void on_sent() = 0;
   /// Nothing is in flight any more, the descriptor is closed.
   virtual void on_closed() = 0;

@@ -104,6 +104,22 @@ class Downloads(TestCase):
             other.close()
         self.assertTrue(client.ask("GET", "left") == value)
 
+    def test_a_pipeline_that_is_read_late(self):
+        """Large values that nobody has seen before, several on each connection, while the client takes nothing."""
+        values = [value_of(seed, 10 * MB) for seed in range(6)]
+        writer = self.client(shared_proxy())
+        for index, value in enumerate(values):
+            self.assertEqual(writer.ask("SET", "late:%d" % index, value), "OK")
+        proxy = self.proxy(shared_cluster().addresses, workers=1)
+        client = self.client(proxy)
+        for _ in range(2):
+            client.send(b"".join(encode("GET", "late:%d" % index) for index in range(len(values))))
+            time.sleep(0.5)
+            for value in values:
+                self.assertTrue(client.read_value() == value)
+        for index in range(len(values)):
+            writer.call("DEL", "late:%d" % index)
+
     def test_a_backend_that_goes_in_the_middle(self):
         """What has come is a part of the value; then the connection ends, and no error is mixed into it."""
         cluster = self.cluster(3, 0)
