@@ -22,6 +22,7 @@ void FanOut::start(Worker& worker, PendingReply& whole, Merge merge, std::size_t
   for (std::size_t i = 0; i < requests.size(); ++i) {
     fan_out->parts_[i].positions = std::move(requests[i].positions);
     fan_out->send(requests[i], static_cast<std::uint16_t>(i));
+    requests[i].bytes = std::string();  // large ones are not kept twice
   }
   if (--fan_out->outstanding_ == 0) fan_out->finish();
 }
@@ -84,6 +85,7 @@ void FanOut::finish() {
   const std::unique_ptr<FanOut> self(this);
   const std::string merged = too_large_ ? "-ERR sluice: the reply is larger than limits.output_buffer\r\n"
                                         : merge_replies(merge_, parts_, places_, whole_.salt);
+  parts_ = {};
   worker_.settle(whole_, merged);
 }
 
