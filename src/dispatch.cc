@@ -304,28 +304,33 @@ void Dispatch::send_split(Session& session, const Command& command, const resp::
   }
   if (!in_order(session, pool::RequestKind::kNoSlot)) return;
   std::ranges::stable_sort(slots_of_keys_, {}, [](const auto& key) { return key.first; });
-  std::vector<FanOut::Request> parts;
-  std::vector<std::string_view> part_arguments;
-  for (std::size_t begin = 0; begin < slots_of_keys_.size();) {
-    FanOut::Request& part = parts.emplace_back();
-    part.kind = kind_of(session, command);
-    part.kind.slot = slots_of_keys_[begin].first;
-    part_arguments.assign(1, arguments[0]);
-    std::size_t end = begin;
-    for (; end < slots_of_keys_.size() && slots_of_keys_[end].first == part.kind.slot; ++end) {
-      const std::uint32_t key = slots_of_keys_[end].second;
-      part.positions.push_back(key);
-      for (std::size_t i = 0; i < step; ++i) part_arguments.push_back(arguments[1 + key * step + i]);
-    }
-    resp::write_request(part.bytes, part_arguments);
-    begin = end;
-  }
   const Merge merge = command.response_policy == ResponsePolicy::kNone ? Merge::kKeepOrder : merge_of(command);
-  pool::RequestKind whole = kind_of(session, command);
-  whole.several_keys = parts.size() < slots_of_keys_.size();
+  pool::RequestKind kind = kind_of(session, command);
+  pool::RequestKind whole = kind;
+  whole.several_keys =
+      std::ranges::adjacent_find(slots_of_keys_, {}, [](const auto& key) { return key.first; }) != slots_of_keys_.end();
   whole.split = true;
   worker_.key_watch().see(request);
-  FanOut::start(worker_, session.expect(whole), merge, slots_of_keys_.size(), std::move(parts));
+  FanOut& fan_out = FanOut::begin(worker_, session.expect(whole), merge, slots_of_keys_.size());
+  // One part at a time: of a large request there is one copy, not two.
+  std::string part;
+  std::vector<std::string_view> part_arguments;
+  for (std::size_t begin = 0; begin < slots_of_keys_.size();) {
+    kind.slot = slots_of_keys_[begin].first;
+    part_arguments.assign(1, arguments[0]);
+    std::vector<std::uint32_t> positions;
+    std::size_t end = begin;
+    for (; end < slots_of_keys_.size() && slots_of_keys_[end].first == kind.slot; ++end) {
+      const std::uint32_t key = slots_of_keys_[end].second;
+      positions.push_back(key);
+      for (std::size_t i = 0; i < step; ++i) part_arguments.push_back(arguments[1 + key * step + i]);
+    }
+    part.clear();
+    resp::write_request(part, part_arguments);
+    fan_out.send(kind, part, nullptr, std::move(positions));
+    begin = end;
+  }
+  fan_out.end();
 }
 
 void Dispatch::send_everywhere(Session& session, const Command& command, const resp::Request& request, Merge merge) {
@@ -338,20 +343,20 @@ void Dispatch::send_everywhere(Session& session, const Command& command, const r
     return send(session, kind, request);
   }
   if (!in_order(session, pool::RequestKind::kNoSlot)) return;
-  std::vector<FanOut::Request> parts;
-  const std::string_view bytes = bytes_of(request);
+  const std::string bytes(bytes_of(request));  // the first part may take the client's own chunk with it
+  FanOut& fan_out = FanOut::begin(worker_, session.expect(kind), merge, 0);
   for (const cluster::Shard& shard : shards) {
     kind.slot = shard.ranges.front().first;
-    parts.push_back({.kind = kind, .node = nullptr, .bytes = std::string(bytes), .positions = {}});
+    fan_out.send(kind, bytes, nullptr, {});
     if (!replicas) continue;
     for (const cluster::Node& replica : shard.replicas) {
       pool::RequestKind fixed = kind;
       fixed.fixed_node = true;
       pool::Node& node = worker_.pool().node(replica.address.host, replica.address.port);
-      parts.push_back({.kind = fixed, .node = &node, .bytes = std::string(bytes), .positions = {}});
+      fan_out.send(fixed, bytes, &node, {});
     }
   }
-  FanOut::start(worker_, session.expect(kind_of(session, command)), merge, 0, std::move(parts));
+  fan_out.end();
 }
 
 void Dispatch::send_special(Session& session, const Command& command, const resp::Request& request) {

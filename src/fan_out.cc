@@ -12,38 +12,35 @@ using pool::PendingReply;
 FanOut::FanOut(Worker& worker, PendingReply& whole, Merge merge, std::size_t places, bool read_only)
     : worker_(worker), whole_(whole), merge_(merge), read_only_(read_only), places_(places) {}
 
-void FanOut::start(Worker& worker, PendingReply& whole, Merge merge, std::size_t places,
-                   std::vector<Request> requests) {
-  assert(!requests.empty() && requests.size() <= std::numeric_limits<std::uint16_t>::max());
-  auto* fan_out = new FanOut(worker, whole, merge, places, whole.kind.read_only);
-  fan_out->parts_.resize(requests.size());
-  // One more than are sent, so that parts which fail at once cannot end it while others are still to be sent.
-  fan_out->outstanding_ = requests.size() + 1;
-  for (std::size_t i = 0; i < requests.size(); ++i) {
-    fan_out->parts_[i].positions = std::move(requests[i].positions);
-    fan_out->send(requests[i], static_cast<std::uint16_t>(i));
-    requests[i].bytes = std::string();  // large ones are not kept twice
-  }
-  if (--fan_out->outstanding_ == 0) fan_out->finish();
+FanOut& FanOut::begin(Worker& worker, PendingReply& whole, Merge merge, std::size_t places) {
+  return *new FanOut(worker, whole, merge, places, whole.kind.read_only);
 }
 
-void FanOut::send(Request& request, std::uint16_t part) {
+void FanOut::send(const pool::RequestKind& kind, std::string_view request, pool::Node* node,
+                  std::vector<std::uint32_t> positions) {
+  assert(parts_.size() < std::numeric_limits<std::uint16_t>::max());
   PendingReply& pending = worker_.pending_replies().take();
   pending.sink = this;
-  pending.kind = request.kind;
-  pending.part = part;
+  pending.kind = kind;
+  pending.part = static_cast<std::uint16_t>(parts_.size());
   pending.salt = whole_.salt;
   pending.waiting.started_ms = whole_.waiting.started_ms;
+  parts_.push_back({.reply = {}, .positions = std::move(positions)});
+  ++outstanding_;
   Router& router = worker_.router();
-  pool::Lane* lane = request.node != nullptr ? &router.lane_of(*request.node, request.kind, pending.salt)
-                                             : router.lane_for(request.kind, pending.salt);
+  pool::Lane* lane = node != nullptr ? &router.lane_of(*node, kind, pending.salt) : router.lane_for(kind, pending.salt);
   if (lane != nullptr && lane->accepts() && !lane->full()) {
-    lane->enqueue(pending, request.bytes);
-  } else if (worker_.redirection().park(pending, request.bytes)) {
+    lane->enqueue(pending, request);
+  } else if (worker_.redirection().park(pending, request)) {
     fence();
   } else {
     settle(pending, Redirection::lost_error(pool::Loss::kNotSent, "no connection"));
   }
+}
+
+void FanOut::end() {
+  assert(!parts_.empty());
+  if (--outstanding_ == 0) finish();
 }
 
 /// The client's later requests must not overtake a part that is late.

@@ -15,28 +15,23 @@
 
 namespace sluice {
 
-/// Under way from start() until its last part has answered; it then completes the client's place in the line and
-/// destroys itself. Survives its client.
+/// Under way from begin() until all its parts are sent and the last has answered; it then completes the client's place
+/// in the line and destroys itself. Survives its client.
 class FanOut final : pool::ReplySink {
  public:
-  /// One part: where it goes, what is sent. `node` set: to that very node (kind.fixed_node); else by kind.slot.
-  struct Request {
-    pool::RequestKind kind;
-    pool::Node* node = nullptr;
-    std::string bytes;
-    std::vector<std::uint32_t> positions;
-  };
-
   /// `whole` is the client's place in the line, and its session the sink. `places`: see merge_replies().
-  static void start(Worker& worker, pool::PendingReply& whole, Merge merge, std::size_t places,
-                    std::vector<Request> requests);
+  [[nodiscard]] static FanOut& begin(Worker& worker, pool::PendingReply& whole, Merge merge, std::size_t places);
+  /// Sends a part: to `node` (kind.fixed_node), or by kind.slot. `positions`: see Part. At most 65,535 parts.
+  void send(const pool::RequestKind& kind, std::string_view request, pool::Node* node,
+            std::vector<std::uint32_t> positions);
+  /// There are no more parts, but at least one. It may be gone behind this.
+  void end();
   /// The reply for a part.
   void settle(pool::PendingReply& pending, std::string_view reply);
 
  private:
   FanOut(Worker& worker, pool::PendingReply& whole, Merge merge, std::size_t places, bool read_only);
 
-  void send(Request& request, std::uint16_t part);
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;
   void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;
   void fence();
@@ -49,7 +44,8 @@ class FanOut final : pool::ReplySink {
   Merge merge_;
   bool read_only_;
   std::size_t places_;
-  std::size_t outstanding_ = 0;
+  /// Parts without a reply; until end() one more, so that parts which fail at once do not end it before.
+  std::size_t outstanding_ = 1;
   std::size_t bytes_ = 0;  ///< of the parts' replies
   bool too_large_ = false;
   std::vector<Part> parts_;

@@ -242,21 +242,23 @@ class Mixed(TestCase):
     time_limit_s = 120
     SECONDS = 6
 
-    def run_clients(self, proxy, allowed=()):
-        """Clients write keys of their own, and read them: every reply is what the client wrote last."""
+    def run_clients(self, proxies, allowed=()):
+        """Clients write keys of their own, and read them: every reply is what the client wrote last. Each pipeline goes to
+        one of the proxies, which does not know what was written through the others; some are read late."""
         stop = time.monotonic() + self.SECONDS
         problems, done = [], [0]
 
         def run(number):
             generator = random.Random(number)
-            client = proxy.raw3() if number % 2 else proxy.raw()
+            clients = [proxy.raw3() if number % 2 else proxy.raw() for proxy in proxies]
             known = {}
             while time.monotonic() < stop and not problems:
+                client = generator.choice(clients)
                 expected, stream = [], b""
                 for _ in range(generator.randrange(1, 6)):
                     key = "mix%d:%d" % (number, generator.randrange(6))
                     if generator.random() < 0.5 or key not in known:
-                        size = generator.choice((10, 5000, 60_000, 65_536, 100_000, 700_000))
+                        size = generator.choice((10, 5000, 60_000, 65_536, 100_000, 700_000, 3_000_000))
                         known[key] = generator.randbytes(size)
                         stream += encode("SET", key, known[key])
                         expected.append((key, "OK"))
@@ -265,6 +267,7 @@ class Mixed(TestCase):
                         expected.append((key, known[key]))
                 sender = threading.Thread(target=client.send, args=(stream,))
                 sender.start()
+                time.sleep(generator.choice((0, 0, 0, 0.2)))
                 for key, wanted in expected:
                     reply = client.read_value()
                     done[0] += 1
@@ -274,7 +277,8 @@ class Mixed(TestCase):
                         problems.append("client %d, %s: %r instead of %r" % (number, key, str(reply)[:90], str(wanted)[:50]))
                         break
                 sender.join()
-            client.close()
+            for client in clients:
+                client.close()
 
         threads = [threading.Thread(target=run, args=(number,)) for number in range(6)]
         for thread in threads:
@@ -288,11 +292,12 @@ class Mixed(TestCase):
         self.assertGreater(done[0], 200)
 
     def test_what_each_client_wrote(self):
-        self.finish(*self.run_clients(shared_proxy()))
+        self.finish(*self.run_clients([shared_proxy(), self.proxy(shared_cluster().addresses, workers=1)]))
 
     def test_while_slots_move(self):
         cluster = self.cluster(3, 0)
-        running = self.run_clients(self.proxy(cluster.addresses, workers=2), allowed=("send it again",))
+        proxies = [self.proxy(cluster.addresses, workers=workers) for workers in (1, 2)]
+        running = self.run_clients(proxies, allowed=("send it again",))
         slots = [slot_of("mix%d:%d" % (number, key)) for number in range(6) for key in range(6)]
         generator = random.Random(8)
         moved = 0
