@@ -2,6 +2,7 @@
 import atexit
 import functools
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -32,6 +33,11 @@ def _stop_all():
 
 
 atexit.register(_stop_all)
+
+
+def value_of(seed, size):
+    """Bytes without a pattern, the same for the same seed."""
+    return random.Random(seed).randbytes(size)
 
 
 def _keep(thing):

@@ -6,15 +6,11 @@ import time
 import unittest
 
 from cluster import slot_of
-from fixture import TestCase, shared_cluster, shared_proxy
+from fixture import TestCase, shared_cluster, shared_proxy, value_of
 from proxy import is_sanitized
 from raw import ReplyError, encode
 
 MB = 1 << 20
-
-
-def value_of(seed, size):
-    return random.Random(seed).randbytes(size)
 
 
 class Uploads(TestCase):

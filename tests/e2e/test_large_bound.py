@@ -5,7 +5,7 @@ import threading
 import unittest
 
 from cluster import Standalone
-from fixture import TestCase, shared_standalone
+from fixture import TestCase, shared_standalone, value_of
 from proxy import has_feature, is_sanitized
 from raw import encode
 
@@ -97,10 +97,6 @@ class Largest(TestCase):
         return bytes(received)
 
 
-def value_of(index):
-    return b"%03d." % index * (MB // 2)
-
-
 class Crowd(TestCase):
 
     CLIENTS = 100
@@ -115,7 +111,7 @@ class Crowd(TestCase):
             for _ in range(20):
                 self.assertEqual(client.ask("SET", "crowd:%d" % index, "small"), "OK")
         before = proxy.peak_kb()
-        senders = [threading.Thread(target=client.send, args=(encode("SET", "crowd:%d" % index, value_of(index)),))
+        senders = [threading.Thread(target=client.send, args=(encode("SET", "crowd:%d" % index, value_of(index, 2 * MB)),))
                    for index, client in enumerate(clients)]
         for sender in senders:
             sender.start()
@@ -125,7 +121,7 @@ class Crowd(TestCase):
             sender.join()
         growth = (proxy.peak_kb() - before) / 1024
         for index, client in enumerate(clients):
-            self.assertEqual(client.ask("GETRANGE", "crowd:%d" % index, MB, MB + 9), value_of(index)[MB:MB + 10])
+            self.assertEqual(client.ask("GETRANGE", "crowd:%d" % index, MB, MB + 9), value_of(index, 2 * MB)[MB:MB + 10])
             self.assertEqual(client.ask("DEL", "crowd:%d" % index), 1)
         print("        %d MB more at the most" % growth)
         if not is_sanitized():

@@ -1,20 +1,15 @@
 """Large requests whose node dies, or whose slot moves, at each point of their way: what the client is told is true, no value
 is ever a mix, and the same client goes on."""
-import random
 import unittest
 
 from cluster import Cluster, slot_of
-from fixture import TestCase
+from fixture import TestCase, value_of
 from process import wait_until
 from raw import ReplyError, encode
 
 SIZES = (70_000, 3 << 20)
 # The last bytes of a request that are kept back to the end; a number that nobody else sends at once.
 REST = 1003
-
-
-def value_of(seed, size):
-    return random.Random(seed).randbytes(size)
 
 
 def wait_for_upload(node, size, come=0, count=1):
