@@ -295,20 +295,20 @@ void Dispatch::send_split(Session& session, const Command& command, const resp::
   for (std::size_t i = 1; i < arguments.size(); i += step) {
     slots_of_keys_.emplace_back(cluster::key_slot(arguments[i]), static_cast<std::uint32_t>(slots_of_keys_.size()));
   }
+  const auto slot_of_key = [](const auto& key) { return key.first; };
   const std::uint16_t first = slots_of_keys_.front().first;
-  if (std::ranges::all_of(slots_of_keys_, [&](const auto& key) { return key.first == first; })) {
+  if (std::ranges::all_of(slots_of_keys_, [&](const auto& key) { return slot_of_key(key) == first; })) {
     pool::RequestKind kind = kind_of(session, command);
     kind.slot = first;
     kind.several_keys = slots_of_keys_.size() > 1;
     return send(session, kind, request);
   }
   if (!in_order(session, pool::RequestKind::kNoSlot)) return;
-  std::ranges::stable_sort(slots_of_keys_, {}, [](const auto& key) { return key.first; });
+  std::ranges::stable_sort(slots_of_keys_, {}, slot_of_key);
   const Merge merge = command.response_policy == ResponsePolicy::kNone ? Merge::kKeepOrder : merge_of(command);
   pool::RequestKind kind = kind_of(session, command);
   pool::RequestKind whole = kind;
-  whole.several_keys =
-      std::ranges::adjacent_find(slots_of_keys_, {}, [](const auto& key) { return key.first; }) != slots_of_keys_.end();
+  whole.several_keys = std::ranges::adjacent_find(slots_of_keys_, {}, slot_of_key) != slots_of_keys_.end();
   whole.split = true;
   worker_.key_watch().see(request);
   FanOut& fan_out = FanOut::begin(worker_, session.expect(whole), merge, slots_of_keys_.size());

@@ -9,11 +9,11 @@ namespace sluice {
 
 using pool::PendingReply;
 
-FanOut::FanOut(Worker& worker, PendingReply& whole, Merge merge, std::size_t places, bool read_only)
-    : worker_(worker), whole_(whole), merge_(merge), read_only_(read_only), places_(places) {}
+FanOut::FanOut(Worker& worker, PendingReply& whole, Merge merge, std::size_t places)
+    : worker_(worker), whole_(whole), merge_(merge), places_(places) {}
 
 FanOut& FanOut::begin(Worker& worker, PendingReply& whole, Merge merge, std::size_t places) {
-  return *new FanOut(worker, whole, merge, places, whole.kind.read_only);
+  return *new FanOut(worker, whole, merge, places);
 }
 
 void FanOut::send(const pool::RequestKind& kind, std::string_view request, pool::Node* node,
@@ -59,7 +59,7 @@ void FanOut::on_reply(PendingReply& pending, std::string_view reply) {
 
 void FanOut::on_lost(PendingReply& pending, pool::Loss loss, std::string_view reason) {
   const bool writes = session() != nullptr && session()->has_writes_outstanding();
-  const bool repeatable = loss == pool::Loss::kNotSent || (read_only_ && !writes);
+  const bool repeatable = loss == pool::Loss::kNotSent || (whole_.kind.read_only && !writes);
   const bool taken = repeatable && (session() != nullptr ? session()->takes_lost(whole_, pending)
                                                          : worker_.redirection().park(pending));
   if (!taken) settle(pending, Redirection::lost_error(loss, reason));
@@ -82,7 +82,7 @@ void FanOut::finish() {
   const std::unique_ptr<FanOut> self(this);
   const std::string merged = too_large_ ? "-ERR sluice: the reply is larger than limits.output_buffer\r\n"
                                         : merge_replies(merge_, parts_, places_, whole_.salt);
-  parts_ = {};
+  parts_ = {};  // of a large reply the client's queue makes a copy next
   worker_.settle(whole_, merged);
 }
 

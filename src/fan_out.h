@@ -30,7 +30,7 @@ class FanOut final : pool::ReplySink {
   void settle(pool::PendingReply& pending, std::string_view reply);
 
  private:
-  FanOut(Worker& worker, pool::PendingReply& whole, Merge merge, std::size_t places, bool read_only);
+  FanOut(Worker& worker, pool::PendingReply& whole, Merge merge, std::size_t places);
 
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;
   void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;
@@ -42,7 +42,6 @@ class FanOut final : pool::ReplySink {
   Worker& worker_;
   pool::PendingReply& whole_;
   Merge merge_;
-  bool read_only_;
   std::size_t places_;
   /// Parts without a reply; until end() one more, so that parts which fail at once do not end it before.
   std::size_t outstanding_ = 1;

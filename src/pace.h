@@ -33,8 +33,10 @@ class Pace {
     if (now_ms - before_ms == 1) ++active_.quick;
   }
 
-  /// After each turn: how many completions it took (sends not counted), how many bytes came, at which time.
-  void count(unsigned arrivals, std::uint64_t bytes, std::uint64_t now_ns) {
+  /// After each turn: how many completions it took (sends not counted), how many bytes have come since ever, at which
+  /// time.
+  void count(unsigned arrivals, std::uint64_t all_bytes, std::uint64_t now_ns) {
+    const std::uint64_t bytes = all_bytes - std::exchange(last_bytes_, all_bytes);
     in_vain_ = arrivals == 0;
     if (arrivals > 0 && bytes / arrivals >= kFullArrivalBytes) full_ns_ = now_ns;
     const std::uint64_t elapsed = std::max<std::uint64_t>(now_ns - std::exchange(last_ns_, now_ns), 1);
@@ -82,6 +84,7 @@ class Pace {
   bool paused_ = true;          ///< this turn waits for the first that comes, however long
   double expected_ = 0;
   std::uint64_t last_ns_ = 0;
+  std::uint64_t last_bytes_ = 0;
   std::uint64_t full_ns_ = 0;  ///< when much came at once
   std::uint32_t active_ms_ = 0;
   Clients active_;

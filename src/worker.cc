@@ -114,8 +114,7 @@ void Worker::turn() {
   const std::uint64_t now_ns = set_clock();
   const unsigned arrivals = ring_.deliver();
   finish_turn();
-  const std::uint64_t moved = bytes_moved();
-  if (arrivals > 0 || wanted > 1) pace_.count(arrivals, moved - std::exchange(moved_, moved), now_ns);
+  if (arrivals > 0 || wanted > 1) pace_.count(arrivals, bytes_moved(), now_ns);
 }
 
 std::uint64_t Worker::bytes_moved() const {

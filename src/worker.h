@@ -166,7 +166,6 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   KeyWatch key_watch_;
   WorkerCounters counters_;
   Pace pace_;
-  std::uint64_t moved_ = 0;  ///< bytes_moved() after the last turn that counted
   std::unique_ptr<Dispatch> dispatch_;
   uring::Timer tick_;
 

@@ -109,6 +109,7 @@ TEST(Features, AreEnoughHere) {
 TEST(Features, NewerOnesImplyOlderOnes) {
   const Features features = probe_features().features;
   EXPECT_TRUE(!features.incremental_buffers || features.provided_buffer_ring);
+  EXPECT_TRUE(!features.limited_receive || features.min_wait);
   EXPECT_TRUE(!features.min_wait || features.receive_bundles);
   EXPECT_TRUE(!features.receive_bundles || features.cancel_by_opcode);
 }

@@ -20,7 +20,8 @@ class PaceTest : public ::testing::Test {
   /// A turn that takes so many completions, so long after the last one.
   void turn(unsigned arrivals, std::uint64_t after_us, std::uint64_t bytes = 0) {
     now_ns_ += after_us * kUs;
-    pace_.count(arrivals, bytes, now_ns_);
+    bytes_ += bytes;
+    pace_.count(arrivals, bytes_, now_ns_);
   }
 
   /// So many clients send again what they sent a millisecond before, or longer ago.
@@ -38,6 +39,7 @@ class PaceTest : public ::testing::Test {
 
   Pace pace_;
   std::uint64_t now_ns_ = 1'000'000'000;
+  std::uint64_t bytes_ = 0;
 };
 
 TEST_F(PaceTest, ExpectsWhatComesWithinThePatience) {

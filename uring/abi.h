@@ -14,13 +14,13 @@ inline constexpr std::uint16_t kReceiveSendBundle = 1U << 4;       // 6.10, io_u
 inline constexpr std::uint32_t kFeatureMinTimeout = 1U << 15;      // 6.12
 inline constexpr std::uint16_t kBufferRingIncremental = 2;         // 6.12, io_uring_buf_reg::flags (2.3 calls it pad)
 inline constexpr std::uint32_t kCompletionBufferMore = 1U << 4;  // 6.12, the buffer stays in use after this completion
+inline constexpr std::uint32_t kCancelOp = 1U << 5;              // 6.6, match the opcode in sqe->len
+
 /// 6.17: a multishot receive ends when it has brought so much; sqe->len bounds each of its completions, sqe->optlen
 /// (2.3 knows that place as file_index) all of them together.
 inline void limit_receive(io_uring_sqe* sqe, std::uint32_t bytes) {
   sqe->len = bytes;
   sqe->file_index = bytes;
 }
-
-inline constexpr std::uint32_t kCancelOp = 1U << 5;  // 6.6, match the opcode in sqe->len
 
 }  // namespace uring::abi
