@@ -33,7 +33,7 @@ struct Settings {
   bool ask_zone = false;                   ///< also by INFO: Valkey 8.0 tells its zone nowhere else
   std::size_t max_lane_bytes = 64U << 20;  ///< requests kept per lane until answered; beyond: full
   std::size_t max_lane_requests = 1U << 20;
-  std::uint64_t large_bytes = 64U << 10;     ///< strings of this size and more are relayed
+  std::uint64_t large_bytes = 96U << 10;     ///< strings of this size and more are relayed
   std::uint32_t piece_bytes = 16U << 10;     ///< on a large lane: received by copy at most, relayed at least
   std::size_t max_large_lanes = 64;          ///< per node and kind of connection
   std::size_t max_reply_bytes = 1ULL << 30;  ///< one reply held whole; larger ones break the lane

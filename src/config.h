@@ -85,7 +85,7 @@ struct PoolConfig {
 };
 
 struct LargeValuesConfig {
-  Bytes threshold = 64 * 1024;
+  Bytes threshold = 96 * 1024;
   bool operator==(const LargeValuesConfig&) const = default;
 };
 

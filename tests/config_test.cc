@@ -229,7 +229,7 @@ pool:
   idle_timeout: 3m
   session_timeout: 5m
 large_values:
-  threshold: 64kb
+  threshold: 96kb
 announce:
   address: ""
   proxies: []
