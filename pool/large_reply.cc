@@ -22,8 +22,12 @@ void LargeReply::take(std::string_view piece, std::uint64_t body) {
 
 void LargeReply::take_open_string(std::uint64_t left) {
   if (target_ == nullptr || copies_ || relay_.running() || left < lane_.pool_.settings_.piece_bytes) return;
+  // A client that still takes what was sent before is too slow already.
+  if (lane_.pending_.size() >= 2 && target_->is_sending()) {
+    copies_ = true;
+    return;
+  }
   relayed_ = left_seen_ = left;
-  target_full_ = false;
   // Without a pipe it goes by copy. It may have found the client full already, and turned to copying by itself.
   if (!relay_.start(lane_.stream_, *target_, left)) copies_ = true;
 }
@@ -50,7 +54,6 @@ void LargeReply::on_target_broken(int) {
 }
 
 void LargeReply::on_target_full() {
-  target_full_ = true;
   if (lane_.pending_.size() < 2) return;
   copies_ = true;
   const std::string rest = relay_.take_rest();

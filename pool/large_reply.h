@@ -28,7 +28,7 @@ class LargeReply final : uring::RelayHandler {
   void drop_target();
 
   /// The client is what it waits for, not the server.
-  [[nodiscard]] bool waits_for_client() const { return target_full_ && relay_.running(); }
+  [[nodiscard]] bool waits_for_client() const { return relay_.running() && !target_->output_is_free(); }
   /// Something has moved since the last call.
   [[nodiscard]] bool has_moved();
 
@@ -45,7 +45,6 @@ class LargeReply final : uring::RelayHandler {
   uring::Relay relay_;
   std::uint64_t relayed_ = 0;  ///< of the string under way: what does not come by copy, all told
   std::uint64_t left_seen_ = 0;
-  bool target_full_ = false;
   bool copies_ = false;  ///< the client was too slow for those behind it
 };
 

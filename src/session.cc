@@ -272,6 +272,7 @@ void Session::on_lost(PendingReply& pending, pool::Loss loss, std::string_view r
     large_lane_ = nullptr;
     worker_.pending_replies().hold(pending, "");
     hold_ = Hold::kFinished;
+    given_up_ = true;
     return worker_.close_later(*this);
   }
   const bool repeatable = loss == pool::Loss::kNotSent || (pending.kind.read_only && !has_writes_outstanding());
@@ -316,8 +317,9 @@ void Session::complete(PendingReply& pending, std::string_view reply) {
     pop_front();
     release_ready();
   } else {
-    worker_.pending_replies().hold(pending, reply);
-    held_bytes_ += reply.size();
+    const std::string_view kept = pending.kind.silent ? std::string_view("") : reply;
+    worker_.pending_replies().hold(pending, kept);
+    held_bytes_ += kept.size();
     check_output();
   }
   if (was_split && doubts_ != nullptr) [[unlikely]]
@@ -356,7 +358,8 @@ void Session::after_replies() {
 }
 
 void Session::check_output() {
-  if (unsent() <= worker_.config().limits.output_buffer || hold_ == Hold::kFinished) return;
+  // One that has said QUIT, or shut down its writing side, is still owed replies, within the same bound.
+  if (unsent() <= worker_.config().limits.output_buffer || std::exchange(given_up_, true)) return;
   ++worker_.counters().clients_too_slow;
   hold_ = Hold::kFinished;
   worker_.close_later(*this);

@@ -167,6 +167,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   uring::Stream stream_;
   resp::RequestParser parser_;
   Hold hold_ = Hold::kNone;
+  bool given_up_ = false;                ///< closed at the end of the turn, whatever it is still owed
   bool ended_ = false;                   ///< the client sends no more; what it has sent is still to be dispatched
   std::uint8_t receives_in_pieces_ = 0;  ///< so many more: a large argument has come lately, or may come first
   std::uint8_t open_tries_ = 0;          ///< large arguments of the request under way for which no upload could begin

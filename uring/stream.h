@@ -107,6 +107,8 @@ class Stream {
   void untap_output() { output_tap_ = nullptr; }
   [[nodiscard]] bool output_is_free() const { return !send_.in_flight() && queue_.bytes() == 0; }
   void await_output();
+  /// A send is with the kernel. Of one that a socket has room for, that is seen only within the turn that starts it.
+  [[nodiscard]] bool is_sending() const { return send_.in_flight(); }
 
   [[nodiscard]] bool is_open() const { return state_ == State::kOpen || state_ == State::kDraining; }
   [[nodiscard]] bool is_closed() const { return state_ == State::kClosed; }

@@ -104,6 +104,21 @@ class Dead(TestCase):
             self.assert_clear_error(reply)
         self.check_it_is_back()
 
+    def test_hanging_in_the_middle_of_a_large_reply(self):
+        """Whose client was slow before, and is not any more."""
+        key, size = key_of(self.victim, "large"), 50_000_000
+        self.victim.command("SET", key, b"x" * size)
+        client = self.client(self.shared)
+        client.send(encode("GET", key))
+        time.sleep(1)
+        self.victim.pause()
+        self.addCleanup(self.victim.resume)
+        started = time.monotonic()
+        self.assertLess(len(client.read_until_closed(30)), size)
+        self.assert_in_time(started)
+        self.victim.resume()
+        self.check_it_is_back()
+
     def test_cut_connections(self):
         """An idle connection that was cut is not an error of the next request."""
         for _ in range(5):

@@ -4,6 +4,7 @@ import threading
 import time
 import unittest
 
+from cluster import slot_of
 from fixture import TestCase, shared_cluster, shared_proxy
 from proxy import is_sanitized
 from raw import encode
@@ -175,6 +176,35 @@ class LargeValues(TestCase):
             client.socket.recv(10000)
             client.close()
         self.assertEqual(other.ask("STRLEN", "leave:value"), 8 * MB)
+
+
+class Output(TestCase):
+
+    def test_who_has_said_quit_is_bounded_as_well(self):
+        proxy = self.proxy(shared_cluster().addresses, limits_output_buffer="8mb")
+        client = self.client(proxy)
+        self.assertEqual(client.ask("RPUSH", "quit:list", *[b"x" * 1000] * 4000), 4000)
+        before = proxy.resident_kb()
+        client.send(encode("LRANGE", "quit:list", 0, -1) * 60 + encode("QUIT"))
+        self.assertLess((BackPressure.peak_memory(proxy, 2) - before) / 1024, ALLOWED_GROWTH_MB, "MB")
+        self.assertLess(len(client.read_until_closed(10)), 60 * 4_000_000)
+
+    def test_replies_nobody_asked_for_take_no_room(self):
+        """A client that wants none may send more than would fit."""
+        client = self.client(shared_proxy())
+        here = shared_cluster().primary_of(slot_of("silent:a"))
+        other = next(key for key in ("silent:%d" % index for index in range(1000))
+                     if shared_cluster().primary_of(slot_of(key)) is not here)
+        self.assertEqual(client.ask("SET", other, b"x" * 60_000), "OK")
+        here.pause()
+        self.addCleanup(here.resume)
+        client.send(encode("CLIENT", "REPLY", "OFF") + encode("GET", "silent:a") + encode("GET", other) * 30)
+        time.sleep(0.5)
+        client.send(encode("APPEND", other, "y"))
+        time.sleep(0.2)
+        here.resume()
+        client.send(encode("CLIENT", "REPLY", "ON") + encode("STRLEN", other))
+        self.assertEqual([client.read_value(5), client.read_value(5)], ["OK", 60_001])
 
 
 class MaxClients(TestCase):
