@@ -351,7 +351,7 @@ constexpr Command kCommands[] = {
   {.name = "scan", .arity = -2, .flags = kReadOnly, .request_policy = Ask::kSpecial, .response_policy = Merge::kSpecial},
   {.name = "scard", .arity = 2, .flags = kReadOnly | kFast, .key_specs = kKeysOfAppend},
   {.name = "script", .arity = -2, .has_subcommands = true},
-  {.name = "script|debug", .arity = 3, .flags = kNoScript},
+  {.name = "script|debug", .arity = 3, .flags = kNoScript, .session_class = Run::kReplication},
   {.name = "script|exists", .arity = -3, .flags = kNoScript, .request_policy = Ask::kAllShards, .response_policy = Merge::kAggLogicalAnd},
   {.name = "script|flush", .arity = -2, .flags = kNoScript, .request_policy = Ask::kAllNodes, .response_policy = Merge::kAllSucceeded},
   {.name = "script|help", .arity = 2, .flags = kLoading | kStale},

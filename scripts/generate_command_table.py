@@ -31,7 +31,7 @@ SESSION_CLASSES = {
     "kMonitor": ["monitor"],
     # Between servers, or of use only to whoever operates one server: refused to clients.
     "kReplication": ["sync", "psync", "replconf", "failover", "replicaof", "slaveof", "shutdown", "debug",
-                     "restore-asking", "pfselftest", "pfdebug"],
+                     "script|debug", "restore-asking", "pfselftest", "pfdebug"],
 }
 
 # Flags of COMMAND that routing looks at, and their names in resp::CommandFlag.

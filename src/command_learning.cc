@@ -37,6 +37,13 @@ CommandLearning::CommandLearning(resp::CommandTable& table, Redirection& redirec
                                  pool::PendingReplies& pending, LearningListener& listener)
     : table_(table), redirection_(redirection), pool_(pool), pending_(pending), listener_(listener) {}
 
+void CommandLearning::tick() {
+  unanswered_.clear();
+  if (pool_.now_ms() - forgot_ms_ < limits::kUnknownCommandMs) return;
+  forgot_ms_ = pool_.now_ms();
+  forget_unknown();
+}
+
 CommandLearning::Verdict CommandLearning::ask(std::span<const std::string_view> arguments, std::uint32_t salt) {
   const std::string name = asked_name(table_, arguments);
   if (name.size() > 2 * limits::kMaxCommandNameBytes || unknown_.contains(name)) return Verdict::kNoCommand;

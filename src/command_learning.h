@@ -35,8 +35,9 @@ class CommandLearning final : pool::ReplySink {
   /// follows.
   [[nodiscard]] Verdict ask(std::span<const std::string_view> arguments, std::uint32_t salt);
 
-  /// Forgets what could not be asked, which all who waited have been told: it may be asked again.
-  void tick() { unanswered_.clear(); }
+  /// Forgets what could not be asked, which all who waited have been told: it may be asked again. From time to time
+  /// also what the backend did not know: modules are loaded while it runs.
+  void tick();
   /// The backends may have changed: what they did not know they may know now.
   void forget_unknown() { unknown_.clear(); }
 
@@ -53,6 +54,7 @@ class CommandLearning final : pool::ReplySink {
   std::set<std::string, std::less<>> asked_;       ///< under way
   std::set<std::string, std::less<>> unknown_;     ///< the backend knows no such command
   std::set<std::string, std::less<>> unanswered_;  ///< could not be asked; until the next tick
+  std::uint32_t forgot_ms_ = 0;                    ///< when unknown_ was emptied by the clock
 };
 
 /// Whether the first word of a request that is not known is: then its subcommand is not.

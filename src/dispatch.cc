@@ -60,11 +60,11 @@ std::string wrong_arity(std::string_view name) {
 
 bool asks_to_block(const resp::Request& request) {
   const std::vector<std::string_view>& arguments = request.arguments;
-  // XREADGROUP begins with GROUP and two names, which may be any words.
-  std::size_t i = equals_ignoring_case(arguments[0], "xreadgroup") ? 4 : 1;
+  std::size_t i = 1;
   while (i < arguments.size() && !equals_ignoring_case(arguments[i], "streams")) {
     if (equals_ignoring_case(arguments[i], "block")) return true;
-    i += equals_ignoring_case(arguments[i], "count") ? 2 : 1;
+    // What follows these may be any words: two names, a number.
+    i += equals_ignoring_case(arguments[i], "group") ? 3 : equals_ignoring_case(arguments[i], "count") ? 2 : 1;
   }
   return false;
 }
@@ -148,6 +148,11 @@ void Dispatch::handle_open(Session& session, const resp::Request& request, const
 }
 
 void Dispatch::meet_unknown(Session& session, const resp::Request& request) {
+  // A browser or a tricked HTTP client, whose body would be commands. As Redis does: no reply, no further request.
+  if (equals_ignoring_case(request.arguments[0], "post") || equals_ignoring_case(request.arguments[0], "host:")) {
+    ++worker_.counters().protocol_errors;
+    return session.finish();
+  }
   if (equals_ignoring_case(request.arguments[0], "sluice")) return local_.handle_sluice(session, request);
   switch (worker_.learning().ask(request.arguments, session.salt())) {
     case CommandLearning::Verdict::kAsked:
@@ -333,6 +338,13 @@ void Dispatch::send_split(Session& session, const Command& command, const resp::
   fan_out.end();
 }
 
+/// A write under way may still be redirected, to a node that would then answer this first.
+bool Dispatch::may_go_everywhere(Session& session) {
+  if (!session.has_writes_outstanding()) return in_order(session, pool::RequestKind::kNoSlot);
+  session.hold(Hold::kOwnReplies);
+  return false;
+}
+
 void Dispatch::send_everywhere(Session& session, const Command& command, const resp::Request& request, Merge merge) {
   const std::vector<cluster::Shard>& shards = worker_.router().topology().shards;
   const bool replicas = command.request_policy == RequestPolicy::kAllNodes;
@@ -342,7 +354,7 @@ void Dispatch::send_everywhere(Session& session, const Command& command, const r
     kind.slot = shards.empty() ? pool::RequestKind::kNoSlot : shards.front().ranges.front().first;
     return send(session, kind, request);
   }
-  if (!in_order(session, pool::RequestKind::kNoSlot)) return;
+  if (!may_go_everywhere(session)) return;
   const std::string bytes(bytes_of(request));  // the first part may take the client's own chunk with it
   FanOut& fan_out = FanOut::begin(worker_, session.expect(kind), merge, 0);
   for (const cluster::Shard& shard : shards) {
@@ -365,7 +377,7 @@ void Dispatch::send_special(Session& session, const Command& command, const resp
   const bool one_shard = worker_.router().topology().shards.size() <= 1;
   switch (one_shard ? Special::kNone : special) {
     case Special::kScan:
-      if (in_order(session, pool::RequestKind::kNoSlot)) ClusterScan::start(session, request);
+      if (may_go_everywhere(session)) ClusterScan::start(session, request);
       return;
     case Special::kInfo:
       return send_everywhere(session, command, request, Merge::kInfo);

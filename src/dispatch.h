@@ -43,6 +43,7 @@ class Dispatch {
   void send(Session& session, const pool::RequestKind& kind, const resp::Request& request);
   void send_large(Session& session, pool::RequestKind kind, const resp::Request& request);
   [[nodiscard]] bool knows_shards(Session& session);
+  [[nodiscard]] bool may_go_everywhere(Session& session);
   void meet_unknown(Session& session, const resp::Request& request);
   [[nodiscard]] bool in_order(Session& session, std::uint16_t slot);
   [[nodiscard]] bool has_several_keys(const resp::Command& command, const resp::Request& request);

@@ -1,7 +1,7 @@
 #include "src/doubts.h"
 
 #include <algorithm>
-#include <iterator>
+#include <unordered_set>
 #include <utility>
 
 #include "src/fan_out.h"
@@ -11,16 +11,6 @@
 namespace sluice {
 
 using pool::PendingReply;
-
-namespace {
-
-bool is_before(const PendingReply& place, const PendingReply& later) {
-  const PendingReply* each = place.next;
-  while (each != nullptr && each != &later) each = each->next;
-  return each != nullptr;
-}
-
-}  // namespace
 
 Followed Doubts::followed(const PendingReply& place, std::uint16_t slot) {
   const PendingReply* later = place.next;
@@ -39,15 +29,21 @@ void Doubts::add(const PendingReply& place, PendingReply& pending, FanOut* split
 template <typename Chosen>
 std::vector<Doubts::Doubt> Doubts::take(Chosen&& chosen) {
   std::vector<Doubt> taken;
-  const auto rest =
-      std::stable_partition(doubts_.begin(), doubts_.end(), [&](const Doubt& each) { return !chosen(each); });
-  std::move(rest, doubts_.end(), std::back_inserter(taken));
-  doubts_.erase(rest, doubts_.end());
+  std::vector<Doubt> rest;
+  for (Doubt& each : doubts_) (chosen(each) ? taken : rest).push_back(std::move(each));
+  doubts_ = std::move(rest);
   return taken;
 }
 
 std::vector<Doubts::Doubt> Doubts::take_before(const PendingReply& place, std::uint16_t slot) {
-  return take([&](const Doubt& each) { return each.pending->kind.slot == slot && is_before(*each.place, place); });
+  const auto of_slot = [&](const Doubt& each) { return each.pending->kind.slot == slot; };
+  // One walk along the line: it may be long, and all of it in doubt.
+  std::unordered_set<const PendingReply*> before;
+  for (const Doubt& each : doubts_) {
+    if (of_slot(each)) before.insert(each.place);
+  }
+  for (const PendingReply* at = &place; at != nullptr && !before.empty(); at = at->next) before.erase(at);
+  return take([&](const Doubt& each) { return of_slot(each) && before.contains(each.place); });
 }
 
 void Doubts::on_done(const PendingReply& place, std::uint16_t slot) {

@@ -102,6 +102,7 @@ inline constexpr std::uint32_t kDrainMs = 5'000;  // for what is in flight when 
 // --------------------------------------------------------------------------------------------------
 inline constexpr std::size_t kMaxUnknownCommands =
     4096;  // names known to be no command; forgotten all at once when full
-inline constexpr std::size_t kMaxCommandNameBytes = 64;  // longer ones are not asked about
+inline constexpr std::uint32_t kUnknownCommandMs = 5'000;  // until a backend is asked for them again
+inline constexpr std::size_t kMaxCommandNameBytes = 64;    // longer ones are not asked about
 
 }  // namespace sluice::limits

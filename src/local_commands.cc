@@ -196,8 +196,9 @@ void LocalCommands::hello(Session& session, Arguments arguments) {
       name = arguments[next + 1];
       next += 2;
     } else {
-      return session.answer("-ERR Syntax error in HELLO option '" + std::string(arguments[next].substr(0, 64)) +
-                            "'\r\n");
+      return answer(session, [&](resp::Writer& writer) {
+        writer.error("ERR Syntax error in HELLO option '" + std::string(arguments[next].substr(0, 64)) + "'");
+      });
     }
   }
   if (name && !set_name(session, *name)) return;
@@ -260,7 +261,9 @@ void LocalCommands::client_set_name(Session& session, Arguments arguments) {
 void LocalCommands::client_set_info(Session& session, Arguments arguments) {
   const bool name = same_word(arguments[2], "lib-name");
   if (!name && !same_word(arguments[2], "lib-ver")) {
-    return session.answer("-ERR Unrecognized option '" + std::string(arguments[2].substr(0, 64)) + "'\r\n");
+    return answer(session, [&](resp::Writer& writer) {
+      writer.error("ERR Unrecognized option '" + std::string(arguments[2].substr(0, 64)) + "'");
+    });
   }
   const bool printable = std::ranges::all_of(arguments[3], [](char c) { return c >= '!' && c <= '~'; });
   if (!printable || arguments[3].size() > limits::kClientNameBytes) {

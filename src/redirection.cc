@@ -28,7 +28,12 @@ bool Redirection::trusts(const PendingReply& pending, std::string_view error) co
   };
   if (std::ranges::find(kServersOwn, error) != std::end(kServersOwn)) return true;
   const auto redirect = cluster::parse_redirect(error);
-  return redirect && redirect->slot == pending.kind.slot && knows(redirect->address);
+  return redirect && redirect->slot == pending.kind.slot && knows({host_of(*redirect), redirect->address.port});
+}
+
+/// Without one it is that of the node that says so.
+const std::string& Redirection::host_of(const cluster::Redirect& redirect) const {
+  return redirect.address.host.empty() ? pool_.answering().host() : redirect.address.host;
 }
 
 bool Redirection::knows(const cluster::Address& address) const {
@@ -42,7 +47,12 @@ bool Redirection::takes_error(PendingReply& pending, std::string_view error) {
   const ErrorKind kind = cluster::classify_error(error);
   if (kind == ErrorKind::kOther) [[likely]]
     return false;
-  if (!trusts(pending, error)) return false;
+  if (!trusts(pending, error)) {
+    // It may be true all the same, and the address new.
+    if (kind == ErrorKind::kMoved || kind == ErrorKind::kAsk || kind == ErrorKind::kReadOnly)
+      refresh_.refresh_topology();
+    return false;
+  }
   heed(kind);
   const bool moved = kind == ErrorKind::kMoved;
   if (!moved && kind != ErrorKind::kAsk) return park(pending);
@@ -95,8 +105,7 @@ bool Redirection::follow(PendingReply& pending, std::string_view error, bool ask
   const auto redirect = cluster::parse_redirect(error);
   if (!redirect || redirect->slot != pending.kind.slot || spent(pending)) return false;
   if (!asking) refresh_.refresh_topology();
-  // No host: that of the one who says so.
-  const std::string& host = redirect->address.host.empty() ? pool_.answering().host() : redirect->address.host;
+  const std::string& host = host_of(*redirect);
   if (!asking) router_.move_slot(redirect->slot, {host, redirect->address.port});
   // Behind an earlier request of the same client that waits, in their order.
   if (++pending.hops > limits::kMaxHops || parked_of_client_.contains(pending.salt)) return park(pending);

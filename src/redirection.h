@@ -83,6 +83,7 @@ class Redirection {
  private:
   [[nodiscard]] bool follow(pool::PendingReply& pending, std::string_view error, bool asking);
   [[nodiscard]] bool trusts(const pool::PendingReply& pending, std::string_view error) const;
+  [[nodiscard]] const std::string& host_of(const cluster::Redirect& redirect) const;
   [[nodiscard]] bool knows(const cluster::Address& address) const;
   void unpark(const pool::PendingReply& pending);
   void expire(pool::PendingReply& pending);

@@ -156,7 +156,11 @@ std::string keep_order(std::span<const Part> parts, std::size_t places) {
 
 std::string one_succeeded(std::span<const Part> parts) {
   const auto good = std::find_if(parts.begin(), parts.end(), [](const Part& part) { return !is_error(part.reply); });
-  return good == parts.end() ? parts[0].reply : good->reply;
+  if (good != parts.end()) return good->reply;
+  // That one had nothing to end says less than what befell another.
+  const auto telling =
+      std::find_if(parts.begin(), parts.end(), [](const Part& part) { return !part.reply.starts_with("-NOTBUSY"); });
+  return telling == parts.end() ? parts[0].reply : telling->reply;
 }
 
 std::string any_not_null(std::span<const Part> parts, std::uint32_t salt) {

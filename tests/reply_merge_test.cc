@@ -250,6 +250,7 @@ TEST(ReplyMerge, TakesTheFirstWhenAllSucceeded) {
 TEST(ReplyMerge, OneSuccessIsEnoughWhereItIsSaidSo) {
   EXPECT_EQ(merged(Merge::kOneSucceeded, {"-NOTBUSY no\r\n", "+OK\r\n", "-NOTBUSY no\r\n"}), "+OK\r\n");
   EXPECT_EQ(merged(Merge::kOneSucceeded, {"-NOTBUSY a\r\n", "-NOTBUSY b\r\n"}), "-NOTBUSY a\r\n");
+  EXPECT_EQ(merged(Merge::kOneSucceeded, {"-NOTBUSY a\r\n", "-UNKILLABLE b\r\n"}), "-UNKILLABLE b\r\n");
 }
 
 RC_GTEST_PROP(ReplyMergeLaws, AnyNotNullIsNullOnlyWhenAllAre, (std::uint32_t salt)) {

@@ -52,6 +52,13 @@ class Hostile(TestCase):
         reply = self.after(encode("SET", "hostile:before", 1) + encode("GET", "hostile:before") + b"*x\r\n" + encode("PING"))
         self.assertEqual(reply, b"+OK\r\n$1\r\n1\r\n-ERR Protocol error: invalid multibulk length\r\n")
 
+    def test_a_web_browser_runs_nothing(self):
+        body = b"Content-Length: 30\r\n\r\nSET hostile:web 1\r\n"
+        self.assertEqual(self.after(b"POST / HTTP/1.1\r\n" + body), b"")
+        self.assertNotIn(b"+OK", self.after(b"PUT / HTTP/1.1\r\nHOST: h\r\n" + body))
+        with shared_proxy().raw() as client:
+            self.assertEqual(client.call("EXISTS", "hostile:web"), b":0\r\n")
+
     def test_huge_counts_take_no_memory(self):
         before = shared_proxy().resident_kb()
         clients = []

@@ -1,6 +1,7 @@
 """Commands that no table knows: learned from the backend when they are first used, then routed like any other."""
 import os
 import subprocess
+import time
 import unittest
 
 from cluster import Cluster, slot_of
@@ -16,9 +17,9 @@ class Modules(TestCase):
     @classmethod
     def setUpClass(cls):
         super().setUpClass()
-        module = os.path.join(temporary_folder(), "toy.so")
-        subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", module, _SOURCE], check=True, timeout=50)
-        cls.backend = Cluster(3, 0, options={"loadmodule": module})
+        cls.module = os.path.join(temporary_folder(), "toy.so")
+        subprocess.run(["cc", "-shared", "-fPIC", "-Wall", "-Werror", "-o", cls.module, _SOURCE], check=True, timeout=50)
+        cls.backend = Cluster(3, 0, options={"loadmodule": cls.module, "enable-module-command": "local"})
         cls.addClassCleanup(cls.backend.stop)
 
     def setUp(self):
@@ -56,6 +57,19 @@ class Modules(TestCase):
     def test_arity_and_keyless(self):
         self.assertEqual(self.raw.ask("TOY.WHO")[0], b"port")
         self.assertTrue(self.raw.call("TOY.GET").startswith(b"-ERR wrong number of arguments"))
+
+    def test_loaded_while_the_proxy_runs(self):
+        nodes = self.backend.nodes
+        for node in nodes:
+            node.command("MODULE", "UNLOAD", "toy")
+        fresh = self.client(self.proxy(self.backend.addresses))
+        self.assertTrue(fresh.call("TOY.GET", "k").startswith(b"-ERR unknown command 'TOY.GET'"))
+        for node in nodes:
+            node.command("MODULE", "LOAD", self.module)
+        deadline = time.monotonic() + 20
+        while fresh.call("TOY.SET", "k", 1) != b"+OK\r\n":
+            self.assertLess(time.monotonic(), deadline)
+            time.sleep(0.2)
 
     def test_a_slot_that_moves(self):
         source = self.backend.primary_of(slot_of("moved"))

@@ -108,6 +108,8 @@ class Hello(TestCase):
         self.assertEqual(self.raw.call("HELLO", 1), b"-NOPROTO unsupported protocol version\r\n")
         self.assertTrue(self.raw.call("HELLO", "x").startswith(b"-ERR Protocol version is not an integer or out of range"))
         self.assertTrue(self.raw.call("HELLO", 3, "NOSUCH").startswith(b"-ERR Syntax error in HELLO option"))
+        self.assertEqual(self.raw.call("HELLO", 3, "A\r\n+OK"), b"-ERR Syntax error in HELLO option 'A  +OK'\r\n")
+        self.assertEqual(self.raw.call("CLIENT", "SETINFO", "A\r\n+OK", 1), b"-ERR Unrecognized option 'A  +OK'\r\n")
         self.assertEqual(self.raw.call("GET", "hello:none"), b"$-1\r\n")
 
     def test_setname(self):

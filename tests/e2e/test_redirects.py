@@ -41,6 +41,16 @@ class Followed(TestCase):
             self.assertEqual(self.raw.ask("GET", key), b"%d" % index)
             self.assertEqual(self.raw.ask("INCR", key), index + 1)
 
+    def test_what_goes_to_all_nodes_does_not_overtake_a_moved_write(self):
+        for index, (request, reply, value) in enumerate((
+                (("FLUSHALL",), "OK", None), (("DBSIZE",), 1, b"1"), (("KEYS", "*"), [b"{all2}"], b"1"))):
+            key = "{all%d}" % index
+            slot, source, target = self.ends_of(key)
+            self.raw.ask("FLUSHALL")
+            cluster.move_slot(slot, source, target)
+            self.raw.send(encode("SET", key, 1) + encode(*request) + encode("GET", key))
+            self.assertEqual([self.raw.read_value() for _ in range(3)], ["OK", reply, value], request)
+
     def test_a_storm_of_moved_asks_for_the_topology_few_times(self):
         source, target = cluster.primaries()[:2]
         slots = sorted(cluster.slots_of(source))[:50]

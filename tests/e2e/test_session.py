@@ -101,9 +101,12 @@ class Refused(TestCase):
         ("EXEC",), ("DISCARD",), ("WATCH", "a"), ("UNWATCH",), ("BLPOP", "a", 0), ("BRPOP", "a", "b", 0),
         ("BLMOVE", "a", "b", "LEFT", "LEFT", 0), ("BLMPOP", 0, 1, "a", "LEFT"), ("BZPOPMIN", "a", 0),
         ("XREAD", "BLOCK", 0, "STREAMS", "a", "$"), ("XREADGROUP", "GROUP", "g", "c", "BLOCK", 0, "STREAMS", "a", ">"),
+        ("XREADGROUP", "BLOCK", 0, "GROUP", "g", "c", "STREAMS", "a", ">"),
+        ("XREADGROUP", "COUNT", "group", "NOACK", "GROUP", "streams", "count", "block", 0, "STREAMS", "a", ">"),
         ("SUBSCRIBE", "c"), ("PSUBSCRIBE", "c*"), ("SSUBSCRIBE", "c"), ("MONITOR",),
         ("CLIENT", "TRACKING", "ON"), ("SYNC",), ("PSYNC", "?", -1), ("REPLICAOF", "NO", "ONE"), ("SHUTDOWN",),
         ("DEBUG", "SLEEP", 100), ("FAILOVER",),
+        ("SCRIPT", "DEBUG", "YES"), ("SCRIPT", "DEBUG", "SYNC"),
     ]
 
     def test_refused_at_once_and_the_connection_goes_on(self):
