@@ -116,6 +116,23 @@ class Downloads(TestCase):
         for index in range(len(values)):
             writer.call("DEL", "late:%d" % index)
 
+    def test_a_reader_that_is_late_before_the_large_value(self):
+        """Small replies that it has not taken stand before the large one; others' requests behind it are answered."""
+        proxy = self.proxy(shared_cluster().addresses, workers=1, backend_command_timeout="2s")
+        late, other, writer = self.client(proxy), self.client(proxy), self.client(shared_proxy())
+        value = value_of(8, 8 * MB)
+        writer.ask("MSET", "{before}small", b"s" * 60_000, "{before}large", value)
+        self.assertEqual(other.ask("SET", "{before}other", 0), "OK")
+        late.send(encode("GET", "{before}small") * 300 + encode("GET", "{before}large"))
+        end = time.monotonic() + 3
+        while time.monotonic() < end:
+            other.send(encode("SET", "{before}other", 1) * 3)
+            self.assertEqual([other.read_value() for _ in range(3)], ["OK"] * 3)
+            time.sleep(0.001)
+        for _ in range(300):
+            self.assertEqual(len(late.read_value()), 60_000)
+        self.assertTrue(late.read_value() == value)
+
     def test_a_backend_that_goes_in_the_middle(self):
         """What has come is a part of the value; then the connection ends, and no error is mixed into it."""
         cluster = self.cluster(3, 0)
