@@ -55,13 +55,13 @@ Lane& Node::lane_behind(const LaneKey& key, std::uint32_t salt) {
 }
 
 void Node::replace(Lane& lane) {
-  if (large_.size() >= pool_.settings_.max_large_lanes) give_up_stalled(lane.key());
+  const auto is_alike = [&](const auto& other) { return other->key() == lane.key(); };
+  const auto is_free = [&](const auto& other) { return is_alike(other) && other->ready() && other->pending() == 0; };
+  const auto count = static_cast<std::size_t>(std::ranges::count_if(large_, is_alike));
+  if (count >= pool_.settings_.max_large_lanes && std::ranges::none_of(large_, is_free)) give_up_stalled(lane.key());
   const auto replace_in = [&](Group& group) {
     for (auto& each : group.lanes) {
       if (each.get() != &lane) continue;
-      const auto is_free = [&](const auto& other) {
-        return other->key() == lane.key() && other->ready() && other->pending() == 0;
-      };
       const auto free = std::ranges::find_if(large_, is_free);
       if (free == large_.end()) {
         large_.push_back(std::exchange(each, std::make_unique<Lane>(pool_, *this, group.key)));

@@ -249,6 +249,22 @@ class Stalled(TestCase):
             self.assertEqual(checker.ask("SET", "{s}1", value), "OK")
         self.assertLessEqual(self.connections(), self.LANES + 4)
 
+    def test_one_that_stands_still_while_others_are_free(self):
+        value = value_of(7, 8 * MB)
+        self.node.command("SET", "{s}0", value)
+        self.assertTrue(self.client(self.own).ask("GET", "{s}0") == value)
+        crowd = [self.client(self.own) for _ in range(self.LANES + 8)]
+        for client in crowd:
+            client.send(encode("GET", "{s}0"))
+        for client in crowd:
+            self.assertTrue(client.read_value() == value)
+        still = self.client(self.own)
+        still.send(encode("GET", "{s}0"))
+        time.sleep(2.3)
+        self.node.command("SET", "{s}fresh", value)
+        self.assertTrue(self.client(self.own).ask("GET", "{s}fresh") == value)
+        self.assertTrue(still.read_value() == value)
+
 
 class Mixed(TestCase):
 
