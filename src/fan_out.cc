@@ -81,7 +81,7 @@ void FanOut::settle(PendingReply& pending, std::string_view reply) {
 void FanOut::finish() {
   const std::unique_ptr<FanOut> self(this);
   const std::string merged = too_large_ ? "-ERR sluice: the reply is larger than limits.output_buffer\r\n"
-                                        : merge_replies(merge_, parts_, places_, whole_.salt);
+                                        : merge_replies(merge_, parts_, places_, worker_.now_us());
   parts_ = {};  // of a large reply the client's queue makes a copy next
   worker_.settle(whole_, merged);
 }

@@ -163,12 +163,12 @@ std::string one_succeeded(std::span<const Part> parts) {
   return telling == parts.end() ? parts[0].reply : telling->reply;
 }
 
-std::string any_not_null(std::span<const Part> parts, std::uint32_t salt) {
+std::string any_not_null(std::span<const Part> parts, std::uint32_t random) {
   std::vector<const Part*> candidates;
   for (const Part& part : parts) {
     if (!is_null(part.reply)) candidates.push_back(&part);
   }
-  return candidates.empty() ? parts[0].reply : candidates[salt % candidates.size()]->reply;
+  return candidates.empty() ? parts[0].reply : candidates[random % candidates.size()]->reply;
 }
 
 }  // namespace
@@ -188,7 +188,7 @@ std::vector<std::string_view> reply_elements(std::string_view reply) {
   return elements;
 }
 
-std::string merge_replies(Merge merge, std::span<const Part> parts, std::size_t places, std::uint32_t salt) {
+std::string merge_replies(Merge merge, std::span<const Part> parts, std::size_t places, std::uint32_t random) {
   if (merge == Merge::kOneSucceeded) return one_succeeded(parts);
   if (std::any_of(parts.begin(), parts.end(), [](const Part& part) { return is_error(part.reply); })) {
     return failure(parts);
@@ -208,7 +208,7 @@ std::string merge_replies(Merge merge, std::span<const Part> parts, std::size_t 
     case Merge::kOneSucceeded:
       return parts[0].reply;
     case Merge::kAnyNotNull:
-      return any_not_null(parts, salt);
+      return any_not_null(parts, random);
     case Merge::kInfo:
       return merge_info(parts);
   }

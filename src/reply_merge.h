@@ -22,7 +22,7 @@ enum class Merge : std::uint8_t {
   kLogicalOr,
   kAllSucceeded,  ///< the first part's reply when no part failed
   kOneSucceeded,  ///< the first reply that is no error
-  kAnyNotNull,    ///< one of the replies that are not null, chosen by `salt` (RANDOMKEY)
+  kAnyNotNull,    ///< one of the replies that are not null, chosen by `random` (RANDOMKEY)
   kInfo,          ///< INFO: the first part's text with the cluster's sums in it
 };
 
@@ -34,7 +34,7 @@ struct Part {
 
 /// `parts` is not empty; every reply is one whole RESP value. `places`: for kKeepOrder, elements of the whole.
 [[nodiscard]] std::string merge_replies(Merge merge, std::span<const Part> parts, std::size_t places,
-                                        std::uint32_t salt);
+                                        std::uint32_t random);
 
 /// The elements of an array (set, map as alternating keys and values, push) reply, as views into it. Empty for anything
 /// else.

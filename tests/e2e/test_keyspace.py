@@ -1,6 +1,7 @@
 """Commands about the whole key space: they reach every node, and their answers become one."""
 import unittest
 
+from cluster import slot_of
 from fixture import TestCase, shared_cluster, shared_proxy
 
 
@@ -106,6 +107,8 @@ class KeySpace(TestCase):
         seen = {self.raw.ask("RANDOMKEY") for _ in range(100)}
         self.assertLessEqual(seen, set(keys) | {b"lonely"})
         self.assertGreater(len(seen), 10)
+        nodes = {shared_cluster().primary_of(slot_of(key)).port for key in seen}
+        self.assertEqual(len(nodes), 3, "of every node")
 
 
 class Scripts(TestCase):
