@@ -12,8 +12,8 @@ import argparse
 import socket
 import sys
 
-# What COMMAND does not know: who runs a command (resp::SessionClass). A container's name covers its subcommands. Whatever
-# is not listed is kShared.
+# What COMMAND does not know: who runs a command (resp::SessionClass). A container's name covers those of its subcommands
+# that are not named. Whatever is not listed is kShared.
 SESSION_CLASSES = {
     # About the client's own connection or about what the client believes to be the server's place in a cluster. A lane is
     # shared by many clients, so none of these may reach a backend as they are.
