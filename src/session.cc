@@ -271,9 +271,7 @@ void Session::on_lost(PendingReply& pending, pool::Loss loss, std::string_view r
     // A part of the reply has gone out: there is no other end than the connection's.
     large_lane_ = nullptr;
     worker_.pending_replies().hold(pending, "");
-    hold_ = Hold::kFinished;
-    given_up_ = true;
-    return worker_.close_later(*this);
+    return give_up();
   }
   const bool repeatable = loss == pool::Loss::kNotSent || (pending.kind.read_only && !has_writes_outstanding());
   if (repeatable && takes_lost(pending, pending)) return;
@@ -359,9 +357,14 @@ void Session::after_replies() {
 
 void Session::check_output() {
   // One that has said QUIT, or shut down its writing side, is still owed replies, within the same bound.
-  if (unsent() <= worker_.config().limits.output_buffer || std::exchange(given_up_, true)) return;
+  if (unsent() <= worker_.config().limits.output_buffer || given_up_) return;
   ++worker_.counters().clients_too_slow;
+  give_up();
+}
+
+void Session::give_up() {
   hold_ = Hold::kFinished;
+  given_up_ = true;
   worker_.close_later(*this);
 }
 

@@ -158,6 +158,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void emit(const pool::PendingReply& pending, std::string_view reply);
   void release_ready();
   void check_output();
+  void give_up();
   void pop_front();
   void after_replies();
   void mark_dirty();
