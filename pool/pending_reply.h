@@ -55,6 +55,7 @@ struct RequestKind {
   bool silent : 1 = false;        ///< the client asked for no reply (CLIENT REPLY OFF or SKIP)
   bool large : 1 = false;         ///< on a large lane: its key's value was large
   bool split : 1 = false;         ///< stands for several requests, of several slots
+  bool urgent : 1 = false;        ///< answered while a script runs: on a connection that waits for none
 };
 
 /// One cache line: tens of thousands of these are in flight, and each is looked at three times.

@@ -110,6 +110,8 @@ void Dispatch::handle(Session& session, const resp::Request& request) {
         "-ERR sluice: not run: it follows a MULTI, and transactions are not built into this version yet\r\n");
   switch (command->session_class) {
     case SessionClass::kShared:
+      if (command->is(resp::kAllowBusy)) [[unlikely]]
+        return forward_urgent(session, *command, request);
       return forward(session, *command, request);
     case SessionClass::kLocal:
       return local_.handle(session, *command, request);
@@ -189,6 +191,13 @@ void Dispatch::forward(Session& session, const Command& command, const resp::Req
   }
 }
 
+/// Past what waits for a script (SCRIPT KILL), but in its client's order: nothing of that is under way beside it.
+void Dispatch::forward_urgent(Session& session, const Command& command, const resp::Request& request) {
+  if (session.outstanding() > 0) return session.hold(Hold::kOwnReplies);
+  forward(session, command, request);
+  session.fenced = session.outstanding() > 0;
+}
+
 /// Before the shards of a cluster are known, what is meant for all of them would reach one.
 bool Dispatch::knows_shards(Session& session) {
   if (worker_.router().knows_topology() || !worker_.router().is_cluster()) return true;
@@ -207,7 +216,8 @@ pool::RequestKind Dispatch::kind_of(const Session& session, const Command& comma
   return {.database = session.database,
           .protocol = session.protocol,
           .read_only = command.is(resp::kReadOnly),
-          .scripted = learned || command.is(resp::kNoMandatoryKeys)};
+          .scripted = learned || command.is(resp::kNoMandatoryKeys),
+          .urgent = command.is(resp::kAllowBusy)};
 }
 
 cluster::Slot Dispatch::slot_of(std::string_view key) const {

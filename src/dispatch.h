@@ -36,6 +36,7 @@ class Dispatch {
   enum class Special : std::uint8_t { kNone, kScan, kInfo, kRandomKey };
 
   void forward(Session& session, const resp::Command& command, const resp::Request& request);
+  void forward_urgent(Session& session, const resp::Command& command, const resp::Request& request);
   void send_keyed(Session& session, const resp::Command& command, const resp::Request& request);
   void send_split(Session& session, const resp::Command& command, const resp::Request& request);
   void send_everywhere(Session& session, const resp::Command& command, const resp::Request& request, Merge merge);

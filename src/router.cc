@@ -69,6 +69,9 @@ Node* Router::in_zone(const ShardNodes& shard, std::uint32_t salt) const {
 }
 
 pool::Lane& Router::lane_of(Node& node, const pool::RequestKind& kind, std::uint32_t salt) {
+  if (kind.urgent) [[unlikely]] {
+    if (pool::Lane* own = large_lane_of(node, kind)) return *own;
+  }
   return node.lane(lane_key(node, kind), salt);
 }
 

@@ -169,13 +169,16 @@ class Cluster:
         for node in (target, source, *others):
             node.command("CLUSTER", "SETSLOT", slot, "NODE", target.id)
         # The target has taken a new epoch. A node that took its own next one before it has heard of that would take the
-        # same: two owners of one epoch, and the slot falls back to the wrong one.
-        wait_until(lambda: len({self._epoch(node) for node in self.running()}) == 1, 5, "the nodes to hear of the move",
-                   interval=0.002)
+        # same: two owners of one epoch, and the slot falls back to the wrong one. And one that knows of the new epoch,
+        # but not that it is the target's, would believe an old claim of the source's that is still on its way.
+        running = {node.id for node in self.running()}
+        wait_until(lambda: len({self._epochs(node, running) for node in self.running()}) == 1, 5,
+                   "the nodes to hear of the move", interval=0.002)
 
-    @staticmethod
-    def _epoch(node):
-        return node.command("CLUSTER INFO")["cluster_current_epoch"]
+    def _epochs(self, node, whose):
+        """Other nodes' epochs, as one node knows them."""
+        return tuple(sorted((identity, entry["epoch"]) for identity, entry in self._described(node).items()
+                            if identity in whose))
 
     def wait_promoted(self, replica, seconds=20):
         """Until a replica has taken over; returns time.monotonic() of when that was seen."""

@@ -1,0 +1,56 @@
+"""A script that does not end: whoever shares the node with it can still end it."""
+import time
+import unittest
+
+from fixture import TestCase, shared_cluster, shared_standalone
+from raw import encode
+
+ENDLESS = "while true do end"
+# Nobody is served until a server has found that its script is slow; by default after five seconds.
+NOTICED_MS = 100
+
+
+class Endless(TestCase):
+
+    def start(self, servers, nodes, **flags):
+        for node in nodes:
+            node.command("CONFIG SET", "lua-time-limit", NOTICED_MS)
+            self.addCleanup(node.command, "CONFIG SET", "lua-time-limit", 5000)
+        # Far beyond the test: only the script's end ends the wait for it.
+        proxy = self.proxy(servers.addresses, command_timeout="40s", workers=1, **flags)
+        self.caller, self.neighbour = self.client(proxy), self.client(proxy)
+        self.caller.send(encode("EVAL", ENDLESS, 1, "key"))
+        time.sleep(3 * NOTICED_MS / 1000)
+
+    def check_kill(self):
+        self.assertEqual(self.neighbour.ask("SCRIPT", "KILL", timeout=5), "OK")
+        self.assertIn(b"killed by user", self.caller.read_reply(timeout=5))
+        self.assertEqual(self.neighbour.call("SCRIPT", "KILL")[:8], b"-NOTBUSY")
+        self.assertEqual(self.caller.ask("SET", "key", "value"), "OK")
+
+    def test_script_kill(self):
+        self.start(shared_standalone(), [shared_standalone().primary], backend="standalone")
+        self.check_kill()
+
+    def test_script_kill_in_a_cluster(self):
+        self.start(shared_cluster(), shared_cluster().primaries())
+        self.check_kill()
+
+    def test_a_pipeline_keeps_its_order(self):
+        self.start(shared_standalone(), [shared_standalone().primary], backend="standalone")
+        self.neighbour.send(encode("SCRIPT", "KILL") + encode("SET", "after", "1") + encode("FUNCTION", "STATS")
+                            + encode("GET", "after"))
+        self.assertEqual(self.neighbour.read_value(timeout=5), "OK")
+        self.assertEqual(self.neighbour.read_value(timeout=5), "OK")
+        self.assertEqual(self.neighbour.read_value(timeout=5)[:2], [b"running_script", None])
+        self.assertEqual(self.neighbour.read_value(timeout=5), b"1")
+
+    def test_function_stats_is_answered_meanwhile(self):
+        self.start(shared_standalone(), [shared_standalone().primary], backend="standalone")
+        # Of an EVAL a server tells no more than that; behind the script nothing would be told at all.
+        self.assertEqual(self.neighbour.call("FUNCTION", "STATS", timeout=5)[:5], b"-BUSY")
+        self.check_kill()
+
+
+if __name__ == "__main__":
+    unittest.main()
