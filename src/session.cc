@@ -1,5 +1,8 @@
 #include "src/session.h"
 
+#include <linux/sockios.h>
+#include <sys/ioctl.h>
+
 #include <algorithm>
 #include <utility>
 
@@ -395,6 +398,13 @@ void Session::on_sent() {
     stream_.queue().trim(worker_.client_room().chunks);
   }
   if (hold_ == Hold::kOutput && unsent() <= limits::kOutputPauseBytes / 2) worker_.resume_later(*this);
+}
+
+void Session::check_reader() {
+  int unread = 0;  // of what the kernel has
+  ::ioctl(stream_.fd(), SIOCOUTQ, &unread);
+  const auto now_unread = static_cast<std::uint32_t>(unread);
+  if (std::exchange(unread_, now_unread) != now_unread) active_ms_ = worker_.now_ms();
 }
 
 void Session::on_ended(int error) {

@@ -126,6 +126,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
 
   // --- For the worker ---
   void flush();
+  /// Counts the client as active when it has read something since the last call: one send may take it long.
+  void check_reader();
   /// More replies of its pipeline are due, few bytes are ready, and they have not waited long: one send can take them
   /// all.
   [[nodiscard]] bool gathers(std::uint32_t now_us) const;
@@ -183,6 +185,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint32_t opened_ms_ = 0;
   std::uint32_t active_ms_ = 0;
   std::uint32_t dirty_since_us_ = 0;
+  std::uint32_t unread_ = 0;          ///< see check_reader()
   pool::Lane* large_lane_ = nullptr;  ///< sends the front of the line in pieces
   std::unique_ptr<LargeUpload> upload_;
   std::unique_ptr<Doubts> doubts_;

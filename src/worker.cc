@@ -188,9 +188,11 @@ void Worker::check_sessions() {
   const auto timeout = static_cast<std::uint32_t>(config_.pool.session_timeout.count());
   const auto patience = static_cast<std::uint32_t>(config_.backend.command_timeout.count());
   for (Session* session = sessions_; session != nullptr; session = session->next) {
+    const bool finished = session->held() == Hold::kFinished;
+    if (finished && now_ms() - session->active_ms() > patience) session->check_reader();
     const std::uint32_t quiet = now_ms() - session->active_ms();
     const bool idle = timeout != 0 && quiet > timeout && session->outstanding() == 0 && session->unsent() == 0;
-    const bool stuck = session->held() == Hold::kFinished && quiet > 2 * patience && !session->relays();
+    const bool stuck = finished && quiet > 2 * patience && !session->relays();
     const bool overdue = stopping_ && now_ms() - stop_ms_ > limits::kDrainMs;
     if (idle) ++counters_.clients_timed_out;
     if (idle || stuck || overdue) close_later(*session);

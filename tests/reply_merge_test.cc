@@ -312,11 +312,43 @@ std::string verbatim(const std::string& text) {
 
 TEST(InfoMerge, SumsWhatAddsUpAndKeepsTheRest) {
   const std::string first =
-      "# Server\r\nredis_version:7.0.1\r\n\r\n# Memory\r\nused_memory:10\r\nused_memory_human:10B\r\n";
+      "# Server\r\nredis_version:7.0.1\r\n\r\n# Memory\r\nused_memory:10\r\nused_memory_human:10B\r\n"
+      "used_memory_peak:17\r\nused_memory_peak_human:17B\r\n";
   const std::string second =
-      "# Server\r\nredis_version:7.0.9\r\n\r\n# Memory\r\nused_memory:32\r\nused_memory_human:32B\r\n";
+      "# Server\r\nredis_version:7.0.9\r\n\r\n# Memory\r\nused_memory:32\r\nused_memory_human:32B\r\n"
+      "used_memory_peak:40\r\nused_memory_peak_human:40B\r\n";
   EXPECT_EQ(merged(Merge::kInfo, {bulk(first), bulk(second)}),
-            bulk("# Server\r\nredis_version:7.0.1\r\n\r\n# Memory\r\nused_memory:42\r\nused_memory_human:10B\r\n"));
+            bulk("# Server\r\nredis_version:7.0.1\r\n\r\n# Memory\r\nused_memory:42\r\nused_memory_human:42B\r\n"
+                 "used_memory_peak:17\r\nused_memory_peak_human:17B\r\n"));
+}
+
+TEST(InfoMerge, WritesSizesForPeopleAsServersDo) {
+  const auto human = [](const std::string& bytes) {
+    const std::string text = merged(Merge::kInfo, {bulk("maxmemory:" + bytes + "\r\nmaxmemory_human:?\r\n"), bulk("")});
+    const std::size_t begin = text.find("_human:") + 7;
+    return text.substr(begin, text.find("\r\n", begin) - begin);
+  };
+  EXPECT_EQ(human("0"), "0B");
+  EXPECT_EQ(human("1023"), "1023B");
+  EXPECT_EQ(human("1024"), "1.00K");
+  EXPECT_EQ(human("1572864"), "1.50M");
+  EXPECT_EQ(human("3221225472"), "3.00G");
+  EXPECT_EQ(human("18446744073709551615"), "16384.00P");
+}
+
+TEST(InfoMerge, AddsUpWhatEachCommandAndErrorCounts) {
+  const std::string first =
+      "# Commandstats\r\ncmdstat_get:calls=2,usec=4,usec_per_call=2.00,rejected_calls=0,failed_calls=1\r\n\r\n"
+      "# Errorstats\r\n";
+  const std::string second =
+      "# Commandstats\r\ncmdstat_del:calls=1,usec=9,usec_per_call=9.00,rejected_calls=0,failed_calls=0\r\n"
+      "cmdstat_get:calls=1,usec=1,usec_per_call=1.00,rejected_calls=3,failed_calls=1\r\n\r\n"
+      "# Errorstats\r\nerrorstat_ERR:count=5\r\n";
+  EXPECT_EQ(merged(Merge::kInfo, {bulk(first), bulk(second), bulk(second)}),
+            bulk("# Commandstats\r\n"
+                 "cmdstat_del:calls=2,usec=18,usec_per_call=9.00,rejected_calls=0,failed_calls=0\r\n"
+                 "cmdstat_get:calls=4,usec=6,usec_per_call=1.50,rejected_calls=6,failed_calls=3\r\n\r\n"
+                 "# Errorstats\r\nerrorstat_ERR:count=10\r\n"));
 }
 
 TEST(InfoMerge, SumsTheKeysOfAllNodes) {

@@ -34,6 +34,29 @@ class KeySpace(TestCase):
         self.fill(500)
         self.assertEqual(self.raw.ask("DBSIZE"), 500)
 
+    def test_info_adds_up(self):
+        nodes = shared_cluster().primaries()
+        for node in nodes:
+            node.command("CONFIG RESETSTAT")
+        self.fill(300)
+        for index in range(60):
+            self.raw.call("SET", "volatile:%d" % index, "x", "EX", 1000)
+            self.raw.call("LPUSH", "volatile:%d" % index, "x")
+        for client in (self.raw, self.client(shared_proxy())):
+            text = client.ask("INFO", "everything").decode()
+            rows = dict(line.split(":", 1) for line in text.split("\r\n") if ":" in line)
+            self.assertRegex(rows["db0"], "^keys=360,expires=60,avg_ttl=[0-9]+$")
+            self.assertRegex(rows["cmdstat_set"], "^calls=60,usec=[0-9]+,usec_per_call=[0-9.]+,rejected_calls=0,failed_calls=0$")
+            self.assertEqual(rows["errorstat_WRONGTYPE"], "count=60")
+            self.assertEqual(rows["cmdstat_mset"].split(",")[0], "calls=%d" % sum(node.calls("mset") for node in nodes))
+            counted = dict(item.split("=") for item in rows["cmdstat_set"].split(","))
+            self.assertAlmostEqual(float(counted["usec_per_call"]), int(counted["usec"]) / 60, delta=0.01)
+            self.assertEqual(int(rows["rdb_changes_since_last_save"]),
+                             sum(node.command("INFO", "persistence")["rdb_changes_since_last_save"] for node in nodes))
+            self.assertEqual(rows["used_memory_human"], "%.2fM" % (int(rows["used_memory"]) / 1024 / 1024))
+            self.assertEqual(text.count("# Commandstats"), 1)
+            client.call("HELLO", 3)
+
     def test_keys(self):
         keys = self.fill(300)
         self.fill(20, "other")

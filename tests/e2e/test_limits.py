@@ -6,6 +6,7 @@ import unittest
 
 from cluster import slot_of
 from fixture import TestCase, shared_cluster, shared_proxy
+from process import wait_until
 from proxy import is_sanitized
 from raw import encode
 
@@ -188,6 +189,20 @@ class Output(TestCase):
         client.send(encode("LRANGE", "quit:list", 0, -1) * 60 + encode("QUIT"))
         self.assertLess((BackPressure.peak_memory(proxy, 2) - before) / 1024, ALLOWED_GROWTH_MB, "MB")
         self.assertLess(len(client.read_until_closed(10)), 60 * 4_000_000)
+
+    def test_who_has_said_quit_may_read_slowly(self):
+        """All that a steady reader is owed comes, however long it takes; who reads nothing is not waited for."""
+        proxy = self.proxy(shared_cluster().addresses, command_timeout="1s", workers=1)
+        client, silent, other = (self.client(proxy) for _ in range(3))
+        self.assertEqual(client.ask("RPUSH", "slow:list", *[b"x" * 1000] * 10000), 10000)
+        for each in (silent, client):
+            each.send(encode("LRANGE", "slow:list", 0, -1) + encode("QUIT"))
+        taken = 0
+        while part := client.socket.recv(64 * 1024):
+            taken += len(part)
+            time.sleep(0.04)
+        self.assertGreater(taken, 10_000_000)
+        wait_until(lambda: b"\r\nclients:1\r\n" in other.ask("SLUICE", "INFO"), 5, "the silent one to be closed")
 
     def test_replies_nobody_asked_for_take_no_room(self):
         """A client that wants none may send more than would fit."""
