@@ -8,12 +8,10 @@ namespace pool {
 std::string Handshake::begin(const Settings& settings, const LaneKey& key) {
   *this = {};
   std::string out;
-  if (!settings.password.empty()) {
-    if (settings.username.empty()) {
-      ask(out, {"AUTH", settings.password}, false);
-    } else {
-      ask(out, {"AUTH", settings.username, settings.password}, false);
-    }
+  if (!settings.username.empty()) {
+    ask(out, {"AUTH", settings.username, settings.password}, false);  // a user may have none (nopass)
+  } else if (!settings.password.empty()) {
+    ask(out, {"AUTH", settings.password}, false);
   }
   // RESP2 is what every server speaks without HELLO; it is sent for what it tells about the server.
   const bool resp3 = key.protocol == resp::Protocol::kResp3;

@@ -36,7 +36,7 @@ struct Settings {
   std::uint64_t large_bytes = 96U << 10;     ///< strings of this size and more are relayed
   std::uint32_t piece_bytes = 16U << 10;     ///< on a large lane: received by copy at most, relayed at least
   std::size_t max_large_lanes = 64;          ///< per node and kind of connection
-  std::size_t max_reply_bytes = 1ULL << 30;  ///< one reply held whole; larger ones break the lane
+  std::size_t max_reply_bytes = 1ULL << 30;  ///< one reply held whole; of a larger one its client gets an error
 };
 
 /// What the pool tells the worker. Called inside the turn.

@@ -57,8 +57,8 @@ inline constexpr std::uint32_t kPieceBytes = 16U << 10;
 inline constexpr std::uint8_t kReceivesInPieces = 16;
 // Large arguments of one request at which its keys are looked for; then it is held until it is whole.
 inline constexpr std::uint8_t kOpenTries = 8;
-// Connections to one node for large values, per worker. Beyond, transfers wait for one another, and one whose client
-// has stood still for command_timeout is given up for them.
+// Connections of one kind (LaneKey) to one node for large values, per worker. Beyond, transfers wait for one another,
+// and one whose client has stood still for command_timeout is given up for them.
 inline constexpr std::size_t kMaxLargeLanes = 64;
 
 // --- What SLUICE HOTKEYS and BIGKEYS show

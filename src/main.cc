@@ -1,5 +1,6 @@
 // sluice: reads its configuration, starts, waits for a signal, stops.
-// Exit codes: 0 all well, 1 the configuration or the addresses are no good, 2 io_uring is missing or blocked.
+// Exit codes: 0 all well, 1 the configuration is no good, 2 io_uring is missing or blocked, 3 an address cannot be
+// listened on.
 
 #include <signal.h>
 #include <spdlog/spdlog.h>
@@ -19,6 +20,7 @@ namespace {
 
 constexpr int kBadConfig = 1;
 constexpr int kNoRing = 2;
+constexpr int kNoListener = 3;
 
 int complain(const std::vector<std::string>& lines, int code) {
   for (const std::string& line : lines) std::fprintf(stderr, "sluice: %s\n", line.c_str());
@@ -50,6 +52,7 @@ int serve(sluice::Config config) {
   sigemptyset(&signals);
   sigaddset(&signals, SIGINT);
   sigaddset(&signals, SIGTERM);
+  sigaddset(&signals, SIGHUP);
   pthread_sigmask(SIG_BLOCK, &signals, nullptr);
   signal(SIGPIPE, SIG_IGN);
 
@@ -57,11 +60,13 @@ int serve(sluice::Config config) {
   for (const sluice::Listener& each : config.listen) addresses += " " + each.address.text();
   sluice::Server server(std::move(config), probe.features);
   if (const std::string problem = server.start(); !problem.empty()) {
-    return complain({problem}, problem.starts_with("cannot listen") ? kBadConfig : kNoRing);
+    return complain({problem}, problem.starts_with("cannot listen") ? kNoListener : kNoRing);
   }
   spdlog::info("sluice {} listens on{}", SLUICE_VERSION, addresses);
   int signal_number = 0;
-  sigwait(&signals, &signal_number);
+  while (sigwait(&signals, &signal_number) == 0 && signal_number == SIGHUP) {
+    spdlog::warn("SIGHUP: reloading is not built into this version yet, the configuration stays as it is");
+  }
   spdlog::info("stopping");
   server.stop();
   spdlog::info("stopped");

@@ -75,6 +75,7 @@ void Redirection::heed(ErrorKind kind) {
   switch (kind) {
     case ErrorKind::kMoved:
       ++counters_.moved;
+      refresh_.refresh_topology();
       break;
     case ErrorKind::kAsk:
       ++counters_.ask;
@@ -104,7 +105,6 @@ void Redirection::heed(ErrorKind kind) {
 bool Redirection::follow(PendingReply& pending, std::string_view error, bool asking) {
   const auto redirect = cluster::parse_redirect(error);
   if (!redirect || redirect->slot != pending.kind.slot || spent(pending)) return false;
-  if (!asking) refresh_.refresh_topology();
   const std::string& host = host_of(*redirect);
   if (!asking) router_.move_slot(redirect->slot, {host, redirect->address.port});
   // Behind an earlier request of the same client that waits, in their order.

@@ -39,6 +39,7 @@ pool::Settings pool_settings(const Config& config) {
 resp::RequestLimits limits_of(const Config& config) {
   resp::RequestLimits bounds;
   bounds.max_request_bytes = config.limits.max_request + limits::kRequestHeadroom;
+  bounds.max_bulk_bytes = std::max(bounds.max_bulk_bytes, config.limits.max_request);
   bounds.max_arguments = limits::kMaxArguments;
   return bounds;
 }

@@ -99,6 +99,9 @@ class Proxy:
         with open("/proc/%d/status" % self._process.pid, encoding="ascii") as status:
             return int(re.search(name + r":\s+(\d+)", status.read()).group(1))
 
+    def signal(self, number):
+        self._process.signal(number)
+
     def log(self):
         return self._process.log()
 

@@ -36,6 +36,15 @@ class Auth(TestCase):
         self.assertEqual(self.users_of(standalone.primary), {"default"})
         self.assertNotIn(_SECRET, proxy.log())
 
+    def test_a_user_who_needs_no_password(self):
+        standalone = self.standalone()
+        self.protect(standalone.primary, "default")
+        command = standalone.primary.client(username="looker", password="on").execute_command
+        command("ACL", "SETUSER", "trusted", "on", "nopass", "~*", "&*", "+@all")
+        raw = self.client(self.proxy(standalone.addresses, backend="standalone", username="trusted"))
+        self.assertEqual(raw.call("SET", "k", "v"), b"+OK\r\n")
+        self.assertEqual(self.users_of(standalone.primary), {"trusted"})
+
     def test_a_user_in_a_cluster(self):
         cluster = self.cluster(3, 0)
         for node in cluster.nodes:

@@ -1,6 +1,8 @@
 """Where the proxy listens, what its command line says, and the commands of its own."""
 import os
+import signal
 import socket
+import subprocess
 import unittest
 
 from fixture import TestCase, shared_cluster, shared_proxy
@@ -96,6 +98,23 @@ class CommandLine(ListeningCase):
     def test_a_port_in_use(self):
         output = self.refused("--listen", shared_proxy().address_text, "--nodes", shared_cluster().addresses[0])
         self.assertIn(str(shared_proxy().port), output)
+
+    def test_exit_codes(self):
+        """What a service manager decides by: whether starting again may help."""
+        nodes = ("--nodes", shared_cluster().addresses[0])
+        for arguments, code in ((("--check-config", *nodes), 0), (("--workers", "x", *nodes), 1),
+                                (("--listen", shared_proxy().address_text, *nodes), 3)):
+            with self.subTest(arguments=arguments):
+                done = subprocess.run([binary(), *arguments], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                                      stdin=subprocess.DEVNULL, timeout=20, check=False)
+                self.assertEqual(done.returncode, code)
+
+    def test_a_reload_that_is_not_built_harms_nobody(self):
+        proxy = self.proxy(shared_cluster().addresses)
+        client = self.client(proxy)
+        proxy.signal(signal.SIGHUP)
+        wait_until(lambda: "SIGHUP" in proxy.log(), 5, "the proxy to say so")
+        self.assertEqual(client.call("PING"), b"+PONG\r\n")
 
     def test_aliases_of_the_small_proxies(self):
         port = reserve_port()

@@ -4,6 +4,7 @@ import unittest
 
 from cluster import Cluster, slot_of
 from fixture import TestCase
+from process import wait_until
 from proxy import Proxy
 from raw import encode
 
@@ -169,6 +170,8 @@ class Told(TestCase):
         cluster.move_slot(slot, source, target)
         expected = "-MOVED %d %s\r\n" % (slot, self.public[target.address])
         self.assertEqual(self.raw.call("GET", "{told}"), expected.encode())
+        # Whoever is told the way by others learns it as well.
+        wait_until(lambda: self.raw.ask("GET", "{told}") == b"1", 5, "the proxy to know the new way")
 
     def test_ask_is_told_with_the_public_address(self):
         slot = slot_of("{toldask}")
