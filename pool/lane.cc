@@ -203,7 +203,11 @@ void Lane::tick(std::uint32_t now_ms) {
   }
   if (state_ != State::kReady && state_ != State::kHandshaking) return;
   if (large_reply_ != nullptr) {
-    if (large_reply_->has_moved()) progress_ms_ = moved_ms_ = now_ms;
+    if (large_reply_->has_moved()) {
+      progress_ms_ = moved_ms_ = now_ms;
+    } else {
+      large_reply_->on_stalled();
+    }
     if (large_reply_->waits_for_client()) progress_ms_ = now_ms;
   }
   if (open_ != nullptr) progress_ms_ = now_ms;  // whoever sends it watches over it
@@ -239,7 +243,7 @@ void Lane::on_received(uring::Lease lease) {
       deliver_in_pieces(piece, std::min<std::uint64_t>(body, piece.size()), complete);
     } else if (!complete) {
       gather(piece);
-    } else if (partial_ == nullptr && !too_large_) {
+    } else if (partial_ == nullptr && !passes_over_) {
       deliver(piece);
     } else {
       deliver_gathered(piece);
@@ -252,7 +256,7 @@ void Lane::on_received(uring::Lease lease) {
 bool Lane::goes_in_pieces(std::string_view piece) {
   const std::uint64_t left = scanner_.bulk_bytes_left();
   const std::uint64_t least = large_ ? pool_.settings_.piece_bytes : pool_.settings_.large_bytes;
-  if (left < least || state_ != State::kReady || too_large_) return false;
+  if (left < least || state_ != State::kReady || passes_over_) return false;
   const std::size_t have = partial_ == nullptr ? 0 : partial_->size;
   const LargeHead head{.mark = partial_ == nullptr ? piece[0] : partial_->data()[0],
                        .bytes = have + piece.size() + left};
@@ -356,7 +360,7 @@ void Lane::break_request() {
 
 void Lane::deliver_gathered(std::string_view last_piece) {
   gather(last_piece);
-  if (std::exchange(too_large_, false)) return deliver(kTooLarge);
+  if (std::exchange(passes_over_, false)) return deliver(kTooLarge);
   uring::Chunk* whole = std::exchange(partial_, nullptr);
   pool_.offer_.make(whole, pool_.room_.chunks);
   deliver({whole->data(), whole->size});
@@ -364,12 +368,32 @@ void Lane::deliver_gathered(std::string_view last_piece) {
   if (whole != nullptr) pool_.room_.chunks.release(whole);
 }
 
+/// Nobody is there to take the reply under way, or its client has asked for none and it is no error.
+bool Lane::is_unwanted(std::string_view piece) const {
+  const char mark = partial_ == nullptr ? piece[0] : partial_->data()[0];
+  const PendingReply* pending = pending_.front();
+  if (mark == '>' || pending == nullptr || state_ != State::kReady) return false;
+  return pending->sink == nullptr || (pending->kind.silent && scanner_.bulk_bytes_left() > 0);
+}
+
+/// Holds none of it; a large one is nothing for others to wait behind.
+void Lane::pass_over() {
+  passes_over_ = true;
+  if (partial_ != nullptr) pool_.room_.chunks.release(std::exchange(partial_, nullptr));
+  if (scanner_.bulk_bytes_left() < pool_.settings_.large_bytes) return;
+  if (pending_.front()->sink == nullptr && pending_.size() == 1) return hang_up("its client is gone");
+  if (large_) return;
+  set_large(true);
+  node_.replace(*this);
+}
+
 /// Keeps a piece of the reply under way. One that is too large is passed over to its end; its client alone is told.
 void Lane::gather(std::string_view piece) {
+  if (!passes_over_ && is_unwanted(piece)) return pass_over();
   const std::size_t have = partial_ == nullptr ? 0 : partial_->size;
   const std::size_t needed = have + piece.size();
-  too_large_ = too_large_ || needed > pool_.settings_.max_reply_bytes;
-  if (too_large_) {
+  passes_over_ = passes_over_ || needed > pool_.settings_.max_reply_bytes;
+  if (passes_over_) {
     if (partial_ != nullptr) pool_.room_.chunks.release(std::exchange(partial_, nullptr));
     return;
   }
@@ -427,7 +451,7 @@ void Lane::lose_all(std::string_view reason) {
   if (large_reply_ != nullptr) pool_.ended_replies_.push_back(std::move(large_reply_));
   held_.clear(pool_.room_.chunks);
   scanner_ = resp::ReplyScanner();
-  too_large_ = false;
+  passes_over_ = false;
   if (partial_ != nullptr) pool_.room_.chunks.release(std::exchange(partial_, nullptr));
   kept_bytes_ = 0;
   const std::uint32_t handed = std::exchange(handed_, enqueued_);

@@ -125,6 +125,8 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   void on_client_gone();
   void deliver(std::string_view reply);
   void deliver_gathered(std::string_view last_piece);
+  [[nodiscard]] bool is_unwanted(std::string_view piece) const;
+  void pass_over();
   void gather(std::string_view piece);
   void lose_all(std::string_view reason);
   void append(PendingReply& pending, std::string_view request);
@@ -161,7 +163,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   PendingReply* open_ = nullptr;  ///< its request is being sent as it comes
   std::unique_ptr<LargeReply> large_reply_;
   uring::Chunk* partial_ = nullptr;  ///< the reply that the last receive cut
-  bool too_large_ = false;           ///< that reply is beyond the bound and passed over
+  bool passes_over_ = false;         ///< that reply is not kept: beyond the bound, or for nobody
 };
 
 }  // namespace pool

@@ -67,6 +67,10 @@ void LargeReply::drop_target() {
   lane_.on_client_gone();
 }
 
+void LargeReply::on_stalled() {
+  if (waits_for_client()) on_target_full();
+}
+
 bool LargeReply::has_moved() {
   const std::uint64_t left = relay_.left();
   return std::exchange(left_seen_, left) != left;

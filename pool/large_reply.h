@@ -31,6 +31,8 @@ class LargeReply final : uring::RelayHandler {
   [[nodiscard]] bool waits_for_client() const { return relay_.running() && !target_->output_is_free(); }
   /// Something has moved since the last call.
   [[nodiscard]] bool has_moved();
+  /// Nothing has moved for a while. When it is the client that takes nothing, those behind it wait no longer.
+  void on_stalled();
 
  private:
   void end_relay();

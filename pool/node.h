@@ -4,6 +4,7 @@
 
 #include <array>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -101,17 +102,17 @@ class Node {
   void fill(Group& group, const LaneKey& key);
   template <typename Visit>
   void each_lane(Visit&& visit) const {
-    for (const Group& group : plain_) {
-      for (const auto& lane : group.lanes) visit(*lane);
-    }
-    for (const Group& group : special_) {
-      for (const auto& lane : group.lanes) visit(*lane);
-    }
-    for (const auto& lane : large_) visit(*lane);
+    // By index: a visit may lead to further lanes.
+    const auto visit_all = [&](const std::vector<std::unique_ptr<Lane>>& lanes) {
+      for (std::size_t i = 0; i < lanes.size(); ++i) visit(*lanes[i]);
+    };
+    for (const Group& group : plain_) visit_all(group.lanes);
+    for (std::size_t i = 0; i < special_.size(); ++i) visit_all(special_[i].lanes);
+    visit_all(large_);
   }
 
   std::array<Group, 2> plain_;  // by protocol: a primary, database 0, which is nearly all there is
-  std::vector<Group> special_;  // the rest: few
+  std::deque<Group> special_;   // the rest: few, and in their place for good
   std::vector<std::unique_ptr<Lane>> large_;
   bool failing_ = false;
   bool wanted_ = false;

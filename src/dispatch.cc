@@ -132,7 +132,8 @@ void Dispatch::handle_open(Session& session, const resp::Request& request, const
   if (command == nullptr || command->session_class != SessionClass::kShared || !command->accepts_arity(count)) return;
   // A split of several keys has to know them all. Of others the first key says where, and the node checks the rest.
   const bool one_key = command->request_policy == RequestPolicy::kNone ||
-                       (command->request_policy == RequestPolicy::kMultiShard && count == 3);
+                       (command->request_policy == RequestPolicy::kMultiShard && count == 3 &&
+                        is_list_of_keys(*command) && command->key_specs.front().key_step == 2);
   const bool key_is_known =
       !command->key_specs.empty() && command->key_specs.front().begin == resp::KeySpec::Begin::kIndex;
   const auto index = one_key && key_is_known ? resp::find_first_key(*command, arguments) : std::nullopt;
@@ -158,6 +159,7 @@ void Dispatch::meet_unknown(Session& session, const resp::Request& request) {
   if (equals_ignoring_case(request.arguments[0], "sluice")) return local_.handle_sluice(session, request);
   switch (worker_.learning().ask(request.arguments, session.salt())) {
     case CommandLearning::Verdict::kAsked:
+      worker_.resume_when_learned(session);
       return session.hold(Hold::kLearning);
     case CommandLearning::Verdict::kNobodyToAsk:
       return session.answer(
@@ -213,11 +215,13 @@ bool Dispatch::knows_shards(Session& session) {
 pool::RequestKind Dispatch::kind_of(const Session& session, const Command& command) const {
   const std::span<const Command> builtin = resp::builtin_commands();
   const bool learned = &command < builtin.data() || &command >= builtin.data() + builtin.size();
-  return {.database = session.database,
+  const bool urgent = command.is(resp::kAllowBusy);
+  // Beside a script that runs, a connection cannot even choose its database.
+  return {.database = urgent ? std::uint16_t{0} : session.database,
           .protocol = session.protocol,
           .read_only = command.is(resp::kReadOnly),
           .scripted = learned || command.is(resp::kNoMandatoryKeys),
-          .urgent = command.is(resp::kAllowBusy)};
+          .urgent = urgent};
 }
 
 cluster::Slot Dispatch::slot_of(std::string_view key) const {
@@ -348,9 +352,10 @@ void Dispatch::send_split(Session& session, const Command& command, const resp::
   fan_out.end();
 }
 
-/// A write under way may still be redirected, to a node that would then answer this first.
-bool Dispatch::may_go_everywhere(Session& session) {
-  if (!session.has_writes_outstanding()) return in_order(session, pool::RequestKind::kNoSlot);
+/// A request under way may still be redirected, to a node that would then answer this first.
+bool Dispatch::may_go_everywhere(Session& session, bool read_only) {
+  const bool matters = read_only ? session.has_writes_outstanding() : session.outstanding() > 0;
+  if (!matters) return in_order(session, pool::RequestKind::kNoSlot);
   session.hold(Hold::kOwnReplies);
   return false;
 }
@@ -359,26 +364,34 @@ void Dispatch::send_everywhere(Session& session, const Command& command, const r
   const std::vector<cluster::Shard>& shards = worker_.router().topology().shards;
   const bool replicas = command.request_policy == RequestPolicy::kAllNodes;
   pool::RequestKind kind = kind_of(session, command);
+  if (!may_go_everywhere(session, kind.read_only)) return;
   const bool one_node = shards.size() == 1 && (!replicas || shards.front().replicas.empty());
   if (shards.empty() || one_node) {
     kind.slot = shards.empty() ? pool::RequestKind::kNoSlot : shards.front().ranges.front().first;
-    return send(session, kind, request);
+    send(session, kind, request);
+  } else {
+    fan_out(session, kind, request, merge, replicas);
   }
-  if (!may_go_everywhere(session)) return;
+  // What follows a change of everything waits for all of it.
+  if (!kind.read_only) session.fenced = session.outstanding() > 0;
+}
+
+void Dispatch::fan_out(Session& session, pool::RequestKind kind, const resp::Request& request, Merge merge,
+                       bool replicas) {
   const std::string bytes(bytes_of(request));  // the first part may take the client's own chunk with it
-  FanOut& fan_out = FanOut::begin(worker_, session.expect(kind), merge, 0);
-  for (const cluster::Shard& shard : shards) {
+  FanOut& parts = FanOut::begin(worker_, session.expect(kind), merge, 0);
+  for (const cluster::Shard& shard : worker_.router().topology().shards) {
     kind.slot = shard.ranges.front().first;
-    fan_out.send(kind, bytes, nullptr, {});
+    parts.send(kind, bytes, nullptr, {});
     if (!replicas) continue;
     for (const cluster::Node& replica : shard.replicas) {
       pool::RequestKind fixed = kind;
       fixed.fixed_node = true;
       pool::Node& node = worker_.pool().node(replica.address.host, replica.address.port);
-      fan_out.send(fixed, bytes, &node, {});
+      parts.send(fixed, bytes, &node, {});
     }
   }
-  fan_out.end();
+  parts.end();
 }
 
 void Dispatch::send_special(Session& session, const Command& command, const resp::Request& request) {
@@ -387,7 +400,7 @@ void Dispatch::send_special(Session& session, const Command& command, const resp
   const bool one_shard = worker_.router().topology().shards.size() <= 1;
   switch (one_shard ? Special::kNone : special) {
     case Special::kScan:
-      if (may_go_everywhere(session)) ClusterScan::start(session, request);
+      if (may_go_everywhere(session, true)) ClusterScan::start(session, request);
       return;
     case Special::kInfo:
       return send_everywhere(session, command, request, Merge::kInfo);

@@ -40,11 +40,12 @@ class Dispatch {
   void send_keyed(Session& session, const resp::Command& command, const resp::Request& request);
   void send_split(Session& session, const resp::Command& command, const resp::Request& request);
   void send_everywhere(Session& session, const resp::Command& command, const resp::Request& request, Merge merge);
+  void fan_out(Session& session, pool::RequestKind kind, const resp::Request& request, Merge merge, bool replicas);
   void send_special(Session& session, const resp::Command& command, const resp::Request& request);
   void send(Session& session, const pool::RequestKind& kind, const resp::Request& request);
   void send_large(Session& session, pool::RequestKind kind, const resp::Request& request);
   [[nodiscard]] bool knows_shards(Session& session);
-  [[nodiscard]] bool may_go_everywhere(Session& session);
+  [[nodiscard]] bool may_go_everywhere(Session& session, bool read_only);
   void meet_unknown(Session& session, const resp::Request& request);
   [[nodiscard]] bool in_order(Session& session, std::uint16_t slot);
   [[nodiscard]] bool has_several_keys(const resp::Command& command, const resp::Request& request);

@@ -1,6 +1,7 @@
 #include "src/doubts.h"
 
 #include <algorithm>
+#include <iterator>
 #include <unordered_set>
 #include <utility>
 
@@ -22,28 +23,26 @@ Followed Doubts::followed(const PendingReply& place, std::uint16_t slot) {
 }
 
 void Doubts::add(const PendingReply& place, PendingReply& pending, FanOut* split, std::string_view error) {
-  doubts_.push_back({.place = &place, .pending = &pending, .split = split, .error = std::string(error)});
+  doubts_[pending.kind.slot].push_back({&place, &pending, split, std::string(error)});
 }
 
-/// Removes those that are chosen. What is done with them may call back.
-template <typename Chosen>
-std::vector<Doubts::Doubt> Doubts::take(Chosen&& chosen) {
-  std::vector<Doubt> taken;
-  std::vector<Doubt> rest;
-  for (Doubt& each : doubts_) (chosen(each) ? taken : rest).push_back(std::move(each));
-  doubts_ = std::move(rest);
-  return taken;
-}
-
+/// Removes those before `place`. What is done with them may call back.
 std::vector<Doubts::Doubt> Doubts::take_before(const PendingReply& place, std::uint16_t slot) {
-  const auto of_slot = [&](const Doubt& each) { return each.pending->kind.slot == slot; };
+  const auto found = doubts_.find(slot);
+  if (found == doubts_.end()) return {};
   // One walk along the line: it may be long, and all of it in doubt.
   std::unordered_set<const PendingReply*> before;
-  for (const Doubt& each : doubts_) {
-    if (of_slot(each)) before.insert(each.place);
-  }
+  for (const Doubt& each : found->second) before.insert(each.place);
   for (const PendingReply* at = &place; at != nullptr && !before.empty(); at = at->next) before.erase(at);
-  return take([&](const Doubt& each) { return of_slot(each) && before.contains(each.place); });
+  std::vector<Doubt> taken;
+  std::vector<Doubt> rest;
+  for (Doubt& each : found->second) (before.contains(each.place) ? taken : rest).push_back(std::move(each));
+  if (rest.empty()) {
+    doubts_.erase(found);
+  } else {
+    found->second = std::move(rest);
+  }
+  return taken;
 }
 
 void Doubts::on_done(const PendingReply& place, std::uint16_t slot) {
@@ -56,12 +55,17 @@ void Doubts::on_retry(const PendingReply& place, std::uint16_t slot) {
 
 void Doubts::reconsider() {
   // When the last of a slot need not wait any more, those before it go with it, and first.
-  std::vector<std::uint16_t> free;
-  for (const Doubt& each : doubts_) {
-    const std::uint16_t slot = each.pending->kind.slot;
-    if (followed(*each.place, slot) == Followed::kNo) free.push_back(slot);
+  std::vector<Doubt> free;
+  for (auto at = doubts_.begin(); at != doubts_.end();) {
+    const auto is_last = [&](const Doubt& each) { return followed(*each.place, at->first) == Followed::kNo; };
+    if (std::ranges::none_of(at->second, is_last)) {
+      ++at;
+      continue;
+    }
+    std::ranges::move(at->second, std::back_inserter(free));
+    at = doubts_.erase(at);
   }
-  retry(take([&](const Doubt& each) { return std::ranges::find(free, each.pending->kind.slot) != free.end(); }));
+  retry(free);
 }
 
 void Doubts::retry(const std::vector<Doubt>& doubts) {
@@ -79,11 +83,13 @@ void Doubts::give_up(const Doubt& doubt) {
 }
 
 void Doubts::abandon() {
-  for (const Doubt& each : take([](const Doubt&) { return true; })) {
-    if (each.split != nullptr) {
-      give_up(each);
-    } else {
-      session_.worker().pending_replies().release(*each.pending);
+  for (const auto& [slot, doubts] : std::exchange(doubts_, {})) {
+    for (const Doubt& each : doubts) {
+      if (each.split != nullptr) {
+        give_up(each);
+      } else {
+        session_.worker().pending_replies().release(*each.pending);
+      }
     }
   }
 }

@@ -8,6 +8,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -50,14 +51,12 @@ class Doubts {
     std::string error;
   };
 
-  template <typename Chosen>
-  [[nodiscard]] std::vector<Doubt> take(Chosen&& chosen);
   [[nodiscard]] std::vector<Doubt> take_before(const pool::PendingReply& place, std::uint16_t slot);
   void retry(const std::vector<Doubt>& doubts);
   void give_up(const Doubt& doubt);
 
   Session& session_;
-  std::vector<Doubt> doubts_;  ///< those of one slot in the order of the line
+  std::map<std::uint16_t, std::vector<Doubt>> doubts_;  ///< by slot, none empty
 };
 
 }  // namespace sluice

@@ -35,10 +35,10 @@ constexpr std::string_view kSummed[] = {
     "used_memory_rss",
 };
 
-/// The text inside "$n\r\n...\r\n" or "=n\r\ntxt:...\r\n".
+/// The text inside "$n\r\n...\r\n" or "=n\r\ntxt:...\r\n"; empty where there is none.
 std::string_view body_of(std::string_view reply) {
-  const std::size_t start = reply.find("\r\n") + 2 + (reply[0] == '=' ? 4 : 0);
-  return reply.substr(start, reply.size() - start - 2);
+  const std::size_t begin = reply.find("\r\n") + 2 + (reply[0] == '=' ? 4 : 0);
+  return begin + 2 < reply.size() ? reply.substr(begin, reply.size() - begin - 2) : std::string_view();
 }
 
 std::vector<std::string_view> lines_of(std::string_view text) {

@@ -76,6 +76,8 @@ pool::Lane& Router::lane_of(Node& node, const pool::RequestKind& kind, std::uint
 }
 
 pool::Lane& Router::lane_behind(Node& node, const pool::RequestKind& kind, std::uint32_t salt) {
+  if (kind.urgent) [[unlikely]]
+    return lane_of(node, kind, salt);
   return node.lane_behind(lane_key(node, kind), salt);
 }
 

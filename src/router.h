@@ -21,7 +21,7 @@ class Router {
   [[nodiscard]] pool::Node* node_for(const pool::RequestKind& kind, std::uint32_t salt);
   /// The lane of that node. nullptr as above.
   [[nodiscard]] pool::Lane* lane_for(const pool::RequestKind& kind, std::uint32_t salt);
-  [[nodiscard]] pool::Lane& lane_of(pool::Node& node, const pool::RequestKind& kind, std::uint32_t salt);
+  [[nodiscard]] static pool::Lane& lane_of(pool::Node& node, const pool::RequestKind& kind, std::uint32_t salt);
 
   /// The same for a request that has been under way before.
   [[nodiscard]] static pool::Lane& lane_behind(pool::Node& node, const pool::RequestKind& kind, std::uint32_t salt);

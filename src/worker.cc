@@ -138,7 +138,7 @@ void Worker::finish_turn() {
   }
   resuming_.clear();
   pool_.flush();
-  for (Session* session : closing_) session->close();
+  for (std::size_t i = 0; i < closing_.size(); ++i) closing_[i]->close();
   closing_.clear();
   flush_sessions();
   client_room_.rearm();
@@ -233,6 +233,7 @@ void Worker::remove(Session& session) {
   // A session may stand in the lists of the next turn when its last completion came while it was being flushed.
   std::erase(dirty_, &session);
   std::erase(resuming_, &session);
+  std::erase(learners_, &session);
   std::erase(closing_, &session);
   (session.previous == nullptr ? sessions_ : session.previous->next) = session.next;
   if (session.next != nullptr) session.next->previous = session.previous;
@@ -248,6 +249,12 @@ void Worker::resume_later(Session& session) {
 void Worker::resume_held(Hold reason) {
   for (Session* session = sessions_; session != nullptr; session = session->next) {
     if (session->held() == reason) resume_later(*session);
+  }
+}
+
+void Worker::on_command_learned() {
+  for (Session* session : std::exchange(learners_, {})) {
+    if (session->held() == Hold::kLearning) resume_later(*session);
   }
 }
 

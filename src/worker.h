@@ -109,6 +109,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   /// The worker's clock in microseconds modulo 2^32.
   [[nodiscard]] std::uint32_t now_us() const { return now_us_; }
   void resume_later(Session& session);
+  void resume_when_learned(Session& session) { learners_.push_back(&session); }
   void close_later(Session& session) { closing_.push_back(&session); }
   void reap_later(Session& session) { closed_.push_back(&session); }
   /// Destroys it at the end of the turn: it may be in the middle of a call.
@@ -139,7 +140,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void on_room() override;
   void on_topology_changed() override;
   void on_topology_refused(const cluster::Address& node, std::string_view error) override;
-  void on_command_learned() override { resume_held(Hold::kLearning); }
+  void on_command_learned() override;
 
   const Config& config_;
   uring::Features features_;
@@ -173,6 +174,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::size_t session_count_ = 0;
   std::vector<Session*> dirty_;
   std::vector<Session*> resuming_;
+  std::vector<Session*> learners_;  ///< wait until a command is known
   std::vector<Session*> closing_;
   std::vector<Session*> closed_;
   std::vector<LargeUpload*> uploads_;

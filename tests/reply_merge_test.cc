@@ -322,6 +322,12 @@ TEST(InfoMerge, SumsWhatAddsUpAndKeepsTheRest) {
                  "used_memory_peak:17\r\nused_memory_peak_human:17B\r\n"));
 }
 
+TEST(InfoMerge, TakesWhatIsTooShortToBeOne) {
+  for (const std::string reply : {"=0\r\n\r\n", "=1\r\nx\r\n", "$0\r\n\r\n", "$-1\r\n"}) {
+    EXPECT_EQ(value_of(merged(Merge::kInfo, {reply, reply})).text, "") << reply;
+  }
+}
+
 TEST(InfoMerge, WritesSizesForPeopleAsServersDo) {
   const auto human = [](const std::string& bytes) {
     const std::string text = merged(Merge::kInfo, {bulk("maxmemory:" + bytes + "\r\nmaxmemory_human:?\r\n"), bulk("")});

@@ -1,5 +1,6 @@
 """Values that are relayed: requests and replies cut anywhere, by either side, and slots that move under them."""
 import random
+import re
 import socket
 import threading
 import time
@@ -132,6 +133,43 @@ class Downloads(TestCase):
         for _ in range(300):
             self.assertEqual(len(late.read_value()), 60_000)
         self.assertTrue(late.read_value() == value)
+
+    def test_a_reader_whose_socket_is_nearly_full(self):
+        """The beginning of a large value is what fills it, before the first byte is relayed: others' requests go on."""
+        proxy = self.proxy(shared_cluster().addresses, workers=1, backend_command_timeout="2s")
+        other, node = self.client(proxy), shared_cluster().primary_of(slot_of("{nearly}"))
+        value = value_of(11, 4 * MB)
+        self.assertEqual(other.ask("SET", "{nearly}small", b"s" * 60_000), "OK")
+
+        def unsent():
+            return int(re.search(rb"client_chunk_bytes_in_use:(\d+)", other.ask("SLUICE", "INFO")).group(1))
+
+        def fill(client, count):
+            for _ in range(count):
+                client.send(encode("GET", "{nearly}small"))
+                time.sleep(0.003)
+
+        full = self.client(proxy)
+        count = 0
+        while unsent() < 50_000:
+            fill(full, 1)
+            count += 1
+            self.assertLess(count, 2000)
+        full.close()
+        for step in range(4):
+            late, key = self.client(proxy), "{nearly}large:%d" % step
+            with shared_proxy().raw() as writer:
+                self.assertEqual(writer.ask("SET", key, value), "OK")
+            fill(late, count - step)
+            node.pause()
+            late.send(encode("GET", key))
+            other.send(encode("SET", "{nearly}other", step))
+            time.sleep(0.05)
+            node.resume()
+            self.assertEqual(other.read_value(timeout=4), "OK")
+            for _ in range(count - step):
+                self.assertEqual(len(late.read_value()), 60_000)
+            self.assertTrue(late.read_value() == value)
 
     def test_a_backend_that_goes_in_the_middle(self):
         """What has come is a part of the value; then the connection ends, and no error is mixed into it."""

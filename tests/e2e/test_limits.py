@@ -1,5 +1,7 @@
 """Bounds: memory does not grow with a slow client or a large value; values arrive as they were sent."""
 import random
+import socket
+import struct
 import threading
 import time
 import unittest
@@ -220,6 +222,47 @@ class Output(TestCase):
         here.resume()
         client.send(encode("CLIENT", "REPLY", "ON") + encode("STRLEN", other))
         self.assertEqual([client.read_value(5), client.read_value(5)], ["OK", 60_001])
+
+
+class Unwanted(TestCase):
+    """Large replies for nobody: whoever asked has gone, or wants none."""
+
+    def setUp(self):
+        super().setUp()
+        self.proxy_ = self.proxy(shared_cluster().addresses, workers=1)
+        self.writer = self.client(shared_proxy())
+        self.other = self.client(self.proxy_)
+
+    def key(self, number):
+        """Of a value that the proxy has not seen."""
+        key = "{unwanted}%d" % number
+        self.assertEqual(self.writer.ask("SET", key, b"x" * (50 * MB)), "OK")
+        return key
+
+    def check(self, before):
+        self.assertEqual(self.other.ask("SET", "{unwanted}other", 1), "OK")
+        self.assertLess((self.proxy_.peak_kb() - before) / 1024, 30, "MB")
+
+    def test_a_client_that_does_not_stay(self):
+        before = self.proxy_.peak_kb()
+        for number in range(4):
+            client = self.proxy_.raw()
+            client.send(encode("GET", self.key(number)))
+            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            client.close()
+            self.check(before)
+        time.sleep(0.5)
+        self.check(before)
+
+    def test_a_client_that_wants_no_replies(self):
+        keys = [self.key(number) for number in range(2)]
+        before = self.proxy_.peak_kb()
+        client = self.client(self.proxy_)
+        client.send(encode("CLIENT", "REPLY", "OFF") + b"".join(encode("GET", key) for key in keys)
+                    + encode("SET", "{unwanted}last", 1) + encode("CLIENT", "REPLY", "ON"))
+        self.assertEqual(client.read_value(), "OK")
+        self.assertEqual(client.ask("GET", "{unwanted}last"), b"1")
+        self.check(before)
 
 
 class MaxClients(TestCase):

@@ -2,7 +2,7 @@
 import time
 import unittest
 
-from cluster import Cluster
+from cluster import Cluster, slot_of
 from fixture import TestCase
 from process import wait_until
 from raw import encode
@@ -106,6 +106,25 @@ class ReadFrom(TestCase):
         for _ in range(5):
             self.assertEqual(self.read_all(client), [key.encode() for key in KEYS])
         self.assertLess(time.monotonic() - started, 1)
+
+
+class Promoted(TestCase):
+
+    def test_nothing_overtakes_what_clears_everything(self):
+        """A primary has become a replica and the proxy has not heard: it takes no FLUSHALL, and redirects a SET."""
+        proxy = self.proxy(cluster.addresses, refresh_interval="60s", workers=1)
+        client = self.client(proxy)
+        for old in cluster.primaries():  # each once: the others do not vote twice in a row about the same
+            new, slots = cluster.replicas_of(old)[0], cluster.slots_of(old)
+            key = next(key for key in KEYS if slot_of(key) in slots)
+            self.assertEqual(client.ask("SET", key, "before"), "OK")
+            cluster.wait_replicated()
+            new.command("CLUSTER", "FAILOVER")
+            wait_until(lambda node=old: node.role() == "slave", 15, "%r to step down" % old, interval=0.005)
+            client.send(encode("FLUSHALL") + encode("SET", key, "after") + encode("GET", key))
+            self.assertEqual([client.read_value() for _ in range(3)], ["OK", "OK", b"after"])
+            cluster.wait_healthy()
+            self.assertEqual(client.ask("GET", key), b"after")
 
 
 if __name__ == "__main__":

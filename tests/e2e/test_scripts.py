@@ -12,13 +12,15 @@ NOTICED_MS = 100
 
 class Endless(TestCase):
 
-    def start(self, servers, nodes, **flags):
+    def start(self, servers, nodes, database=0, **flags):
         for node in nodes:
             node.command("CONFIG SET", "lua-time-limit", NOTICED_MS)
             self.addCleanup(node.command, "CONFIG SET", "lua-time-limit", 5000)
         # Far beyond the test: only the script's end ends the wait for it.
         proxy = self.proxy(servers.addresses, command_timeout="40s", workers=1, **flags)
         self.caller, self.neighbour = self.client(proxy), self.client(proxy)
+        for client in (self.caller, self.neighbour):
+            self.assertEqual(client.ask("SELECT", database), "OK")
         self.caller.send(encode("EVAL", ENDLESS, 1, "key"))
         time.sleep(3 * NOTICED_MS / 1000)
 
@@ -30,6 +32,11 @@ class Endless(TestCase):
 
     def test_script_kill(self):
         self.start(shared_standalone(), [shared_standalone().primary], backend="standalone")
+        self.check_kill()
+
+    def test_script_kill_in_a_database(self):
+        """Where a connection of its own could not say SELECT."""
+        self.start(shared_standalone(), [shared_standalone().primary], backend="standalone", database=3)
         self.check_kill()
 
     def test_script_kill_in_a_cluster(self):

@@ -1,5 +1,6 @@
 """Commands over many slots: split, put together again, in order; and those that Redis refuses to split."""
 import random
+import time
 import unittest
 
 from cluster import slot_of
@@ -182,6 +183,21 @@ class Pipelines(TestCase):
             for index in range(50):
                 self.assertEqual(client.read_value(), "OK")
                 self.assertEqual(client.read_value(), b"%d.%d" % (number, index))
+
+
+class LargeKeys(TestCase):
+
+    def test_a_large_key_behind_a_small_one(self):
+        """Two keys of two slots, however the request arrives: the second is as long as a large value."""
+        client = self.client(shared_proxy())
+        large = b"k" * 300_000
+        for command, reply in (("DEL", 1), ("EXISTS", 1), ("MGET", [b"1", None])):
+            self.assertEqual(client.ask("SET", "small", 1), "OK")
+            request = encode(command, "small", large)
+            client.send(request[:1000])
+            time.sleep(0.05)
+            client.send(request[1000:])
+            self.assertEqual(client.read_value(), reply)
 
 
 if __name__ == "__main__":
