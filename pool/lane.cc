@@ -381,10 +381,11 @@ void Lane::pass_over() {
   passes_over_ = true;
   if (partial_ != nullptr) pool_.room_.chunks.release(std::exchange(partial_, nullptr));
   if (scanner_.bulk_bytes_left() < pool_.settings_.large_bytes) return;
-  if (pending_.front()->sink == nullptr && pending_.size() == 1) return hang_up("its client is gone");
-  if (large_) return;
-  set_large(true);
-  node_.replace(*this);
+  if (!large_) {
+    set_large(true);
+    node_.replace(*this);
+  }
+  if (pending_.front()->sink == nullptr) on_client_gone();
 }
 
 /// Keeps a piece of the reply under way. One that is too large is passed over to its end; its client alone is told.
@@ -448,7 +449,10 @@ void Lane::lose_all(std::string_view reason) {
   if (!lost.empty()) --pool_.busy_lanes_;
   open_ = nullptr;
   // It may be the one that has just told of the end.
-  if (large_reply_ != nullptr) pool_.ended_replies_.push_back(std::move(large_reply_));
+  if (large_reply_ != nullptr) {
+    large_reply_->abandon();
+    pool_.ended_replies_.push_back(std::move(large_reply_));
+  }
   held_.clear(pool_.room_.chunks);
   scanner_ = resp::ReplyScanner();
   passes_over_ = false;

@@ -71,6 +71,11 @@ void LargeReply::on_stalled() {
   if (waits_for_client()) on_target_full();
 }
 
+void LargeReply::abandon() {
+  relay_.stop();
+  target_ = nullptr;
+}
+
 bool LargeReply::has_moved() {
   const std::uint64_t left = relay_.left();
   return std::exchange(left_seen_, left) != left;

@@ -26,6 +26,8 @@ class LargeReply final : uring::RelayHandler {
   void take_open_string(std::uint64_t left);
   /// The client is gone: what still comes is dropped.
   void drop_target();
+  /// The lane's connection is at its end, and this with it.
+  void abandon();
 
   /// The client is what it waits for, not the server.
   [[nodiscard]] bool waits_for_client() const { return relay_.running() && !target_->output_is_free(); }

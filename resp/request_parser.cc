@@ -168,7 +168,7 @@ bool RequestParser::step_bulk_header(std::string_view line, const RequestLimits&
   const std::uint64_t end = position_ + searched_ + 2 + static_cast<std::uint64_t>(*length) + 2;
   if (end > limits.max_request_bytes) return fail(Failure::kBigRequest);
   position_ = end;
-  searched_ = 0;
+  searched_ = static_cast<std::uint64_t>(*length);
   phase_ = Phase::kBulkBody;
   return true;
 }
@@ -179,6 +179,7 @@ bool RequestParser::step_bulk_body(std::string_view input) {
   if (input.size() < position_) return false;
   if (input.substr(position_ - 2, 2) != "\r\n") return fail(Failure::kNoLineEnd);
   --arguments_left_;
+  searched_ = 0;
   phase_ = arguments_left_ == 0 ? Phase::kWholeArray : Phase::kBulkHeader;
   return true;
 }
@@ -263,6 +264,10 @@ bool RequestParser::idle() const {
 
 std::uint64_t RequestParser::bytes_wanted() const {
   return phase_ == Phase::kBulkBody ? position_ : 0;
+}
+
+std::uint64_t RequestParser::open_length() const {
+  return phase_ == Phase::kBulkBody ? searched_ : 0;
 }
 
 std::optional<OpenBulk> RequestParser::open_bulk(std::string_view input, Request& out) const {

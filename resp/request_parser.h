@@ -70,6 +70,9 @@ class RequestParser {
   /// parse can make progress; 0 when unknown. Lets the caller grow its buffer once instead of by doubling.
   [[nodiscard]] std::uint64_t bytes_wanted() const;
 
+  /// After kIncomplete: the length of the argument whose body is waited for; 0 when none is.
+  [[nodiscard]] std::uint64_t open_length() const;
+
   /// After kIncomplete: the argument that is arriving, when it is its body that is waited for; the whole arguments
   /// before it go to `out.arguments`. `input` is that of the parse. So a large value is known by its header, and
   /// routed, while it is on its way. O(arguments). Not after forwarded().
@@ -127,7 +130,7 @@ class RequestParser {
 
   // All elements before position_ are whole and well-formed; bytes behind it were only searched for a line end.
   std::uint64_t position_ = 0;        ///< start of the element waited for; its end when that is a body
-  std::uint64_t searched_ = 0;        ///< bytes from position_ that hold no line end
+  std::uint64_t searched_ = 0;        ///< bytes from position_ that hold no line end; of a body, its length
   std::uint64_t arguments_left_ = 0;  ///< the one waited for included
   Phase phase_ = Phase::kIdle;
   Failure failure_ = Failure::kNone;

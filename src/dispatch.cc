@@ -266,6 +266,7 @@ void Dispatch::send_keyed(Session& session, const Command& command, const resp::
   } else {
     // Without a key nothing says that a replica will do.
     kind.read_only = false;
+    if (!worker_.router().is_cluster()) kind.slot = 0;  // in line with those that have one
   }
   send(session, kind, request);
 }

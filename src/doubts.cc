@@ -54,18 +54,27 @@ void Doubts::on_retry(const PendingReply& place, std::uint16_t slot) {
 }
 
 void Doubts::reconsider() {
-  // When the last of a slot need not wait any more, those before it go with it, and first.
+  // When the last of a slot need not wait any more, those before it go with it, and first. What nobody can say now,
+  // nobody may ever say: they end here.
   std::vector<Doubt> free;
+  std::vector<Doubt> lost;
   for (auto at = doubts_.begin(); at != doubts_.end();) {
-    const auto is_last = [&](const Doubt& each) { return followed(*each.place, at->first) == Followed::kNo; };
-    if (std::ranges::none_of(at->second, is_last)) {
+    bool is_free = false;
+    bool is_lost = false;
+    for (const Doubt& each : at->second) {
+      const Followed now = followed(*each.place, at->first);
+      is_free |= now == Followed::kNo;
+      is_lost |= now == Followed::kUnknown;
+    }
+    if (!is_free && !is_lost) {
       ++at;
       continue;
     }
-    std::ranges::move(at->second, std::back_inserter(free));
+    std::ranges::move(at->second, std::back_inserter(is_free ? free : lost));
     at = doubts_.erase(at);
   }
   retry(free);
+  for (const Doubt& each : lost) give_up(each);
 }
 
 void Doubts::retry(const std::vector<Doubt>& doubts) {

@@ -1,8 +1,10 @@
 #include "src/fan_out.h"
 
+#include <algorithm>
 #include <limits>
 #include <utility>
 
+#include "src/limits.h"
 #include "src/worker.h"
 
 namespace sluice {
@@ -68,7 +70,7 @@ void FanOut::on_lost(PendingReply& pending, pool::Loss loss, std::string_view re
 void FanOut::settle(PendingReply& pending, std::string_view reply) {
   if (session() != nullptr) session()->on_part_done(whole_, pending.kind.slot);
   bytes_ += reply.size();
-  if (bytes_ > worker_.config().limits.output_buffer) {
+  if (bytes_ > std::min(worker_.config().limits.output_buffer, limits::kMaxMergedBytes)) {
     // Nobody could be sent that much; what has come so far is not kept either.
     for (Part& part : parts_) part.reply = std::string();
     too_large_ = true;
@@ -80,7 +82,7 @@ void FanOut::settle(PendingReply& pending, std::string_view reply) {
 
 void FanOut::finish() {
   const std::unique_ptr<FanOut> self(this);
-  const std::string merged = too_large_ ? "-ERR sluice: the reply is larger than limits.output_buffer\r\n"
+  const std::string merged = too_large_ ? "-ERR sluice: the reply is larger than limits.output_buffer or 1 GiB\r\n"
                                         : merge_replies(merge_, parts_, places_, worker_.now_us());
   parts_ = {};  // of a large reply the client's queue makes a copy next
   worker_.settle(whole_, merged);

@@ -39,9 +39,13 @@ inline constexpr std::size_t kOutputPauseBytes = 1U << 20;
 // noticeably.
 inline constexpr std::size_t kGatherBytes = 16U << 10;
 inline constexpr std::uint32_t kGatherUs = 200;
-inline constexpr std::size_t kClientNameBytes = 256;  // CLIENT SETNAME and SETINFO; Redis has no bound
+inline constexpr std::size_t kKeptScratchBytes = 64U << 10;  // of a long ECHO nothing is kept
+inline constexpr std::size_t kClientNameBytes = 256;         // CLIENT SETNAME and SETINFO; Redis has no bound
 inline constexpr std::uint16_t kDatabases =
     1024;  // SELECT in front of a standalone server; each opens lanes of its own
+
+// Of a reply that is put together from parts, as of any that is held whole (pool::Settings::max_reply_bytes).
+inline constexpr std::uint64_t kMaxMergedBytes = 1ULL << 30;
 
 // Beside one argument of limits.max_request: the request's other words and the lengths of all.
 inline constexpr std::uint64_t kRequestHeadroom = 64U << 10;

@@ -368,6 +368,8 @@ void LocalCommands::forward_by_slot(Session& session, const resp::Request& reque
 void LocalCommands::handle_sluice(Session& session, const resp::Request& request) {
   const Arguments arguments(request.arguments);
   if (arguments.size() == 2 && same_word(arguments[1], "info")) {
+    // One at a time: all workers write down what they know.
+    if (!drained(session)) return;
     return Round::start(std::make_unique<InfoRound>(session));
   }
   if (arguments.size() == 2 && same_word(arguments[1], "help")) return answer_lines(session, kSluiceHelp);

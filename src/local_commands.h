@@ -11,6 +11,7 @@
 #include "resp/command_table.h"
 #include "resp/request_parser.h"
 #include "resp/writer.h"
+#include "src/limits.h"
 #include "src/session.h"
 
 namespace sluice {
@@ -70,6 +71,7 @@ class LocalCommands {
     resp::Writer writer(reply_, session.protocol);
     write(writer);
     session.answer(reply_);
+    if (reply_.capacity() > limits::kKeptScratchBytes) reply_ = std::string();
   }
 
   Worker& worker_;

@@ -117,7 +117,10 @@ void Router::move_slot(cluster::Slot slot, const cluster::Address& primary) {
 
 void Router::resolve() {
   ++version_;
-  for (const auto& [name, node] : pool_.nodes()) node->set_wanted(false);
+  for (const auto& [name, node] : pool_.nodes()) {
+    node->set_wanted(false);
+    node->set_replica(false);
+  }
   shards_.clear();
   const auto resolved = [this](const cluster::Node& each, bool replica) {
     Node& node = pool_.node(each.address.host, each.address.port);

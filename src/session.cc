@@ -113,14 +113,14 @@ std::size_t Session::consume(std::string_view input) {
 
 /// The request at the front of `input` is not whole. True when it has a large argument and is sent as it comes.
 bool Session::dispatch_open(std::string_view input) {
-  const std::uint64_t end = parser_.bytes_wanted();
-  if (end < worker_.config().large_values.threshold) [[likely]]
+  if (parser_.open_length() < worker_.config().large_values.threshold) [[likely]]
     return false;
+  const std::uint64_t end = parser_.bytes_wanted();
   // Each look at a request costs its arguments: once for each large one, and not for any number of them.
   if (end == open_end_ || open_tries_ == limits::kOpenTries) return false;
   resp::Request& request = worker_.request();
   const auto open = parser_.open_bulk(input, request);
-  if (!open || open->length < worker_.config().large_values.threshold) return false;
+  if (!open) return false;
   worker_.dispatch().handle_open(*this, request, *open);
   if (upload_ == nullptr && hold_ == Hold::kNone) {
     open_end_ = end;
@@ -237,7 +237,7 @@ void Session::answer(std::string_view reply) {
 }
 
 void Session::on_reply(PendingReply& pending, std::string_view reply) {
-  if (pending.kind.large) [[unlikely]]
+  if (pending.kind.large && !pending.kind.silent) [[unlikely]]
     worker_.forget_large(pending);
   worker_.key_watch().see_reply(pending, reply);
   if (reply[0] != '-') [[likely]]
@@ -294,7 +294,7 @@ bool Session::takes_error(const PendingReply& place, PendingReply& pending, FanO
       return true;
     }
   }
-  if (doubts_ != nullptr && cluster::classify_error(error) != cluster::ErrorKind::kOther) {
+  if (doubts_ != nullptr && redirection.is_refusal(pending, error)) {
     doubts_->on_retry(place, pending.kind.slot);
   }
   if (!redirection.takes_error(pending, error)) return false;

@@ -39,7 +39,6 @@ pool::Settings pool_settings(const Config& config) {
 resp::RequestLimits limits_of(const Config& config) {
   resp::RequestLimits bounds;
   bounds.max_request_bytes = config.limits.max_request + limits::kRequestHeadroom;
-  bounds.max_bulk_bytes = std::max(bounds.max_bulk_bytes, config.limits.max_request);
   bounds.max_arguments = limits::kMaxArguments;
   return bounds;
 }
@@ -190,9 +189,12 @@ void Worker::check_sessions() {
   const auto patience = static_cast<std::uint32_t>(config_.backend.command_timeout.count());
   for (Session* session = sessions_; session != nullptr; session = session->next) {
     const bool finished = session->held() == Hold::kFinished;
-    if (finished && now_ms() - session->active_ms() > patience) session->check_reader();
+    const bool owed = timeout != 0 && session->stream().queue().bytes() > 0 && !session->relays();
+    if ((finished || owed) && now_ms() - session->active_ms() > (finished ? patience : timeout))
+      session->check_reader();
     const std::uint32_t quiet = now_ms() - session->active_ms();
-    const bool idle = timeout != 0 && quiet > timeout && session->outstanding() == 0 && session->unsent() == 0;
+    const bool waits = session->outstanding() > 0 || session->unsent() > 0;
+    const bool idle = timeout != 0 && quiet > timeout && (!waits || owed);
     const bool stuck = finished && quiet > 2 * patience && !session->relays();
     const bool overdue = stopping_ && now_ms() - stop_ms_ > limits::kDrainMs;
     if (idle) ++counters_.clients_timed_out;

@@ -288,14 +288,16 @@ class Stalled(TestCase):
         self.assertLessEqual(self.connections(), self.LANES + 4)
 
     def test_one_that_stands_still_while_others_are_free(self):
-        value = value_of(7, 8 * MB)
-        self.node.command("SET", "{s}0", value)
-        self.assertTrue(self.client(self.own).ask("GET", "{s}0") == value)
+        value, short = value_of(7, 8 * MB), value_of(12, MB)
+        self.node.command("MSET", "{s}0", value, "{s}crowd", short)
+        for key, expected in (("{s}0", value), ("{s}crowd", short)):
+            self.assertTrue(self.client(self.own).ask("GET", key) == expected)
+        # Not of 8 MB: the server prepares all these replies before it sends any, and has two seconds.
         crowd = [self.client(self.own) for _ in range(self.LANES + 8)]
         for client in crowd:
-            client.send(encode("GET", "{s}0"))
+            client.send(encode("GET", "{s}crowd"))
         for client in crowd:
-            self.assertTrue(client.read_value() == value)
+            self.assertTrue(client.read_value() == short)
         still = self.client(self.own)
         still.send(encode("GET", "{s}0"))
         time.sleep(2.3)
