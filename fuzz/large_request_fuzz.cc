@@ -133,10 +133,11 @@ class Player {
   }
 
   bool dispatch_open(std::string_view input) {
+    if (parser_.open_length() < threshold_) return false;
     const std::uint64_t end = parser_.bytes_wanted();
-    if (end < threshold_ || end == open_end_ || open_tries_ == kOpenTries) return false;
+    if (end == open_end_ || open_tries_ == kOpenTries) return false;
     const auto open = parser_.open_bulk(input, request_);
-    if (!open || open->length < threshold_) return false;
+    if (!open) return false;
     require(open->start + open->length + 2 == end && open->start <= input.size(), "the open argument is waited for");
     handle_open(*open);
     if (state_ == State::kNoUpload && !held_) {

@@ -43,6 +43,7 @@ void require_same_ends_when_forwarded(std::string_view bytes, const model::Reque
     const std::string_view input = bytes.substr(at, std::min(shown, expected.used - at));
     if (parser.parse(input, {}, request) == resp::ParseStatus::kIncomplete) {
       const auto bulk = parser.open_bulk(input, request);
+      fuzz::require(parser.open_length() == (bulk ? bulk->length : 0), "the length of what is open");
       if (bulk) {
         const std::size_t index = request.arguments.size();
         fuzz::require(std::equal(request.arguments.begin(), request.arguments.end(), arguments.begin()), "the head");

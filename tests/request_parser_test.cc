@@ -167,12 +167,14 @@ TEST(RequestParser, KnowsALargeValueByItsHeader) {
   const std::string head = "*5\r\n$3\r\nSET\r\n$3\r\nkey\r\n$1000000\r\n";
   ASSERT_EQ(parser.parse(head.substr(0, head.size() - 1), {}, request), ParseStatus::kIncomplete);
   EXPECT_FALSE(parser.open_bulk(head.substr(0, head.size() - 1), request));
+  EXPECT_EQ(parser.open_length(), 0U);
   const std::string input = head + "vvv";
   ASSERT_EQ(parser.parse(input, {}, request), ParseStatus::kIncomplete);
   const auto bulk = parser.open_bulk(input, request);
   ASSERT_TRUE(bulk);
   EXPECT_EQ(bulk->start, head.size());
   EXPECT_EQ(bulk->length, 1000000U);
+  EXPECT_EQ(parser.open_length(), 1000000U);
   EXPECT_EQ(bulk->arguments_behind, 2U);
   EXPECT_EQ(request.arguments, (std::vector<std::string_view>{"SET", "key"}));
 
@@ -180,6 +182,7 @@ TEST(RequestParser, KnowsALargeValueByItsHeader) {
   EXPECT_FALSE(parser.idle());
   EXPECT_EQ(parser.bytes_wanted(), 2U);
   ASSERT_EQ(parser.parse("\r\n$2\r\nE", {}, request), ParseStatus::kIncomplete);
+  EXPECT_EQ(parser.open_length(), 2U);
   parser.forwarded(7);  // all but the byte of the unfinished body
   ASSERT_EQ(parser.parse("X\r\n$2\r\n10\r\n*1\r\n$4\r\nPING\r\n", {}, request), ParseStatus::kComplete);
   EXPECT_EQ(request.bytes, "X\r\n$2\r\n10\r\n");
