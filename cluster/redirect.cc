@@ -44,12 +44,11 @@ std::optional<Slot> parse_slot(std::string_view text) {
   return slot;
 }
 
-/// As parse_address, but the host may be missing: "" from a node that does not know its own address or must not tell
-/// it, "?" from one that has no host name though the cluster prefers names.
+/// As parse_address, but the host may be missing: from a node that does not know its own address or must not tell it.
 std::optional<Address> parse_target(std::string_view text) {
-  const bool has_no_host = text.rfind(':') == 0;
-  auto target = has_no_host ? parse_address("?" + std::string(text)) : parse_address(text);
-  if (target && target->host == "?") target->host.clear();
+  if (text.rfind(':') != 0) return parse_address(text);
+  auto target = parse_address("?" + std::string(text));
+  if (target) target->host.clear();
   return target;
 }
 

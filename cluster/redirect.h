@@ -25,7 +25,9 @@ enum class ErrorKind : std::uint8_t {
 
 struct Redirect {
   Slot slot = 0;
-  Address address;  ///< host empty ("MOVED 1 :6379"): the host that sent the reply
+  /// Host empty ("MOVED 1 :6379"): the host that sent the reply. Host "?": one without a name, where names are
+  /// preferred; which one is not said.
+  Address address;
 };
 
 /// The target of a -MOVED or -ASK; nullopt when malformed.

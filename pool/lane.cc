@@ -23,13 +23,13 @@ Lane::Lane(Pool& pool, Node& node, LaneKey key, bool large)
       max_bytes_(pool.settings_.max_lane_bytes),
       max_requests_(pool.settings_.max_lane_requests),
       stream_(pool.room_, *this),
-      connector_(pool.room_.ring, *this) {
+      connector_(pool.room_.ring, *this),
+      cut_(pool.room_.chunks) {
   set_large(large);
 }
 
 Lane::~Lane() {
   held_.clear(pool_.room_.chunks);
-  if (partial_ != nullptr) pool_.room_.chunks.release(partial_);
 }
 
 void Lane::enqueue(PendingReply& pending, std::string_view request) {
@@ -74,7 +74,7 @@ void Lane::mark_dirty() {
 
 void Lane::flush() {
   dirty_ = false;
-  if (stream_.sending() || stream_.queue().bytes() == 0) return;
+  if (stream_.is_sending() || stream_.queue().bytes() == 0) return;
   if (state_ == State::kReady) handed_ = enqueued_;
   stream_.flush();
 }
@@ -90,35 +90,43 @@ void Lane::on_sent() {
 }
 
 // --- The connection's life
-// ---------------------------------------------------------------------------------------------
 
 void Lane::connect() {
   if (retired_) return;
-  if (const auto address = uring::SocketAddress::numeric(node_.host(), node_.port())) {
-    state_ = State::kConnecting;
-    connector_.connect(*address, pool_.settings_.connect_timeout);
-    return;
-  }
+  if (const auto address = uring::SocketAddress::numeric(node_.host(), node_.port())) return connect_to(*address);
   state_ = State::kResolving;
   progress_ms_ = pool_.now_ms_;
   resolution_ = pool_.resolver_.resolve(node_.host(), node_.port(), pool_.room_.ring.fd(), *this);
 }
 
-void Lane::on_resolved(const uring::SocketAddress* address) {
+void Lane::on_resolved(std::vector<uring::SocketAddress> addresses) {
   resolution_.reset();
-  if (address == nullptr) return fail("the host name has no address");
+  if (addresses.empty()) return fail("the host name has no address");
+  others_.assign(addresses.rbegin(), addresses.rend());
+  connect_to_next();
+}
+
+void Lane::connect_to_next() {
+  const uring::SocketAddress next = others_.back();
+  others_.pop_back();
+  connect_to(next);
+}
+
+void Lane::connect_to(const uring::SocketAddress& address) {
   state_ = State::kConnecting;
-  connector_.connect(*address, pool_.settings_.connect_timeout);
+  connector_.connect(address, pool_.settings_.connect_timeout);
 }
 
 void Lane::on_connect_failed(int error) {
   ++pool_.counters_.connect_failures;
+  if (!others_.empty() && !retired_) return connect_to_next();
   fail(std::strerror(error));
 }
 
 void Lane::on_connected(int fd) {
   ++pool_.counters_.connects;
   ++node_.connects_;
+  others_ = {};
   stream_.open(fd);
   if (retired_) return fail("the node is gone");
   state_ = State::kHandshaking;
@@ -214,6 +222,7 @@ void Lane::tick(std::uint32_t now_ms) {
   const bool owes = !pending_.empty() || state_ == State::kHandshaking;
   const std::uint32_t quiet_ms = now_ms - progress_ms_;
   if (owes) {
+    pool_.has_silent_node_ |= is_silent();
     if (quiet_ms <= settings.command_timeout_ms) return;
     give_up("no reply within command_timeout");
   } else if (settings.idle_timeout_ms != 0 && now_ms - used_ms_ > settings.idle_timeout_ms) {
@@ -226,8 +235,11 @@ void Lane::tick(std::uint32_t now_ms) {
   }
 }
 
+bool Lane::is_silent() const {
+  return !pending_.empty() && pool_.now_ms_ - progress_ms_ > pool_.settings_.silence_ms;
+}
+
 // --- Replies
-// -----------------------------------------------------------------------------------------------------------
 
 void Lane::on_received(uring::Lease lease) {
   progress_ms_ = pool_.now_ms_;
@@ -243,7 +255,7 @@ void Lane::on_received(uring::Lease lease) {
       deliver_in_pieces(piece, std::min<std::uint64_t>(body, piece.size()), complete);
     } else if (!complete) {
       gather(piece);
-    } else if (partial_ == nullptr && !passes_over_) {
+    } else if (!cut_.has_begun()) {
       deliver(piece);
     } else {
       deliver_gathered(piece);
@@ -252,14 +264,51 @@ void Lane::on_received(uring::Lease lease) {
   }
 }
 
+/// Keeps a piece of the reply under way. One that is too large is passed over to its end; its client alone is told.
+void Lane::gather(std::string_view piece) {
+  if (cut_.is_passed_over()) return;
+  if (is_unwanted(piece)) return pass_over();
+  // The header of a large string has told its length: room is made once.
+  cut_.append(piece, scanner_.bulk_bytes_left() + 2, pool_.settings_.max_reply_bytes);
+}
+
+void Lane::deliver_gathered(std::string_view last_piece) {
+  gather(last_piece);
+  uring::Chunk* whole = cut_.take();
+  if (whole == nullptr) {
+    cut_.clear();
+    return deliver(kTooLarge);
+  }
+  pool_.offer_.make(whole, pool_.room_.chunks);
+  deliver({whole->data(), whole->size});
+  pool_.offer_.withdraw();
+  if (whole != nullptr) pool_.room_.chunks.release(whole);
+}
+
+/// Nobody is there to take the reply under way, or its client has asked for none and it is no error.
+bool Lane::is_unwanted(std::string_view piece) const {
+  const PendingReply* pending = pending_.front();
+  if (cut_.mark(piece) == '>' || pending == nullptr || state_ != State::kReady) return false;
+  return pending->sink == nullptr || (pending->kind.silent && scanner_.bulk_bytes_left() > 0);
+}
+
+/// Holds none of it; a large one is nothing for others to wait behind.
+void Lane::pass_over() {
+  cut_.pass_over();
+  if (scanner_.bulk_bytes_left() < pool_.settings_.large_bytes) return;
+  if (!large_) {
+    set_large(true);
+    node_.replace(*this);
+  }
+  if (pending_.front()->sink == nullptr) on_client_gone();
+}
+
 /// The reply under way has a large string open, its sink takes it in pieces: from here on it does.
 bool Lane::goes_in_pieces(std::string_view piece) {
   const std::uint64_t left = scanner_.bulk_bytes_left();
   const std::uint64_t least = large_ ? pool_.settings_.piece_bytes : pool_.settings_.large_bytes;
-  if (left < least || state_ != State::kReady || passes_over_) return false;
-  const std::size_t have = partial_ == nullptr ? 0 : partial_->size;
-  const LargeHead head{.mark = partial_ == nullptr ? piece[0] : partial_->data()[0],
-                       .bytes = have + piece.size() + left};
+  if (left < least || state_ != State::kReady || cut_.is_passed_over()) return false;
+  const LargeHead head{.mark = cut_.mark(piece), .bytes = cut_.bytes().size() + piece.size() + left};
   PendingReply* pending = pending_.front();
   if (head.mark == '>' || pending == nullptr || pending->sink == nullptr) return false;
   uring::Stream* target = pending->sink->target_of_large(*pending, *this, head);
@@ -267,10 +316,9 @@ bool Lane::goes_in_pieces(std::string_view piece) {
   large_reply_ = std::make_unique<LargeReply>(*this, *pending, *target);
   note_moved();
   ++pool_.counters_.large_replies;
-  if (partial_ != nullptr) {
-    uring::Chunk* begin = std::exchange(partial_, nullptr);
-    large_reply_->take({begin->data(), begin->size}, 0);
-    pool_.room_.chunks.release(begin);
+  if (cut_.has_begun()) {
+    large_reply_->take(cut_.bytes(), 0);
+    cut_.clear();
   }
   // What is behind it on a shared lane has been sent already; nothing more shall wait for it.
   if (large_) return true;
@@ -319,7 +367,6 @@ void Lane::set_large(bool large) {
 }
 
 // --- Requests sent as they come
-// -----------------------------------------------------------------------------------------
 
 void Lane::open_request(PendingReply& pending, bool asking) {
   assert(ready() && pending_.empty() && accepts());
@@ -356,61 +403,6 @@ void Lane::close_request() {
 void Lane::break_request() {
   if (open_ != nullptr) open_->sink = nullptr;
   hang_up("its client is gone");
-}
-
-void Lane::deliver_gathered(std::string_view last_piece) {
-  gather(last_piece);
-  if (std::exchange(passes_over_, false)) return deliver(kTooLarge);
-  uring::Chunk* whole = std::exchange(partial_, nullptr);
-  pool_.offer_.make(whole, pool_.room_.chunks);
-  deliver({whole->data(), whole->size});
-  pool_.offer_.withdraw();
-  if (whole != nullptr) pool_.room_.chunks.release(whole);
-}
-
-/// Nobody is there to take the reply under way, or its client has asked for none and it is no error.
-bool Lane::is_unwanted(std::string_view piece) const {
-  const char mark = partial_ == nullptr ? piece[0] : partial_->data()[0];
-  const PendingReply* pending = pending_.front();
-  if (mark == '>' || pending == nullptr || state_ != State::kReady) return false;
-  return pending->sink == nullptr || (pending->kind.silent && scanner_.bulk_bytes_left() > 0);
-}
-
-/// Holds none of it; a large one is nothing for others to wait behind.
-void Lane::pass_over() {
-  passes_over_ = true;
-  if (partial_ != nullptr) pool_.room_.chunks.release(std::exchange(partial_, nullptr));
-  if (scanner_.bulk_bytes_left() < pool_.settings_.large_bytes) return;
-  if (!large_) {
-    set_large(true);
-    node_.replace(*this);
-  }
-  if (pending_.front()->sink == nullptr) on_client_gone();
-}
-
-/// Keeps a piece of the reply under way. One that is too large is passed over to its end; its client alone is told.
-void Lane::gather(std::string_view piece) {
-  if (!passes_over_ && is_unwanted(piece)) return pass_over();
-  const std::size_t have = partial_ == nullptr ? 0 : partial_->size;
-  const std::size_t needed = have + piece.size();
-  passes_over_ = passes_over_ || needed > pool_.settings_.max_reply_bytes;
-  if (passes_over_) {
-    if (partial_ != nullptr) pool_.room_.chunks.release(std::exchange(partial_, nullptr));
-    return;
-  }
-  if (partial_ == nullptr || partial_->room() < piece.size()) {
-    // The header of a large string has told its length: make room once. The server is trusted that far, up to the
-    // bound.
-    const std::size_t announced = needed + scanner_.bulk_bytes_left() + 2;
-    const std::size_t capacity = std::min(std::max(announced, 2 * have), pool_.settings_.max_reply_bytes);
-    uring::Chunk* larger = pool_.room_.chunks.take(std::max(capacity, needed));
-    if (partial_ != nullptr) {
-      larger->append({partial_->data(), partial_->size});
-      pool_.room_.chunks.release(partial_);
-    }
-    partial_ = larger;
-  }
-  partial_->append(piece);
 }
 
 void Lane::deliver(std::string_view reply) {
@@ -455,8 +447,7 @@ void Lane::lose_all(std::string_view reason) {
   }
   held_.clear(pool_.room_.chunks);
   scanner_ = resp::ReplyScanner();
-  passes_over_ = false;
-  if (partial_ != nullptr) pool_.room_.chunks.release(std::exchange(partial_, nullptr));
+  cut_.clear();
   kept_bytes_ = 0;
   const std::uint32_t handed = std::exchange(handed_, enqueued_);
   while (!lost.empty()) {
@@ -476,10 +467,11 @@ void Lane::lose_all(std::string_view reason) {
 }
 
 // --- Its own PINGs
-// -----------------------------------------------------------------------------------------------------
 
-void Lane::on_reply(PendingReply& pending, std::string_view) {
+void Lane::on_reply(PendingReply& pending, std::string_view reply) {
   pool_.pending_replies_.release(pending);
+  const bool refuses = reply.starts_with("-LOADING") || reply.starts_with("-MASTERDOWN");
+  if (refuses || reply[0] != '-') node_.on_ping(!refuses);
 }
 
 void Lane::on_lost(PendingReply& pending, Loss, std::string_view) {

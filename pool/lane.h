@@ -12,7 +12,9 @@
 #include <memory>
 #include <string>
 #include <string_view>
+#include <vector>
 
+#include "pool/cut_reply.h"
 #include "pool/handshake.h"
 #include "pool/large_reply.h"
 #include "pool/pending_reply.h"
@@ -69,6 +71,8 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   [[nodiscard]] bool gone() const { return retired_ && !dirty_ && idle() && !connector_.in_flight(); }
 
   [[nodiscard]] std::size_t pending() const { return pending_.size(); }
+  /// It owes a reply, and nothing has come for a while (Settings::silence_ms).
+  [[nodiscard]] bool is_silent() const;
   /// A request of the client with this salt is under way here. Looks through all that are.
   [[nodiscard]] bool carries(std::uint32_t salt) const;
 
@@ -101,7 +105,9 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
 
   // The connection's life.
   void connect();
-  void on_resolved(const uring::SocketAddress* address) override;
+  void on_resolved(std::vector<uring::SocketAddress> addresses) override;
+  void connect_to_next();
+  void connect_to(const uring::SocketAddress& address);
   void on_connected(int fd) override;
   void on_connect_failed(int error) override;
   void on_handshake_reply(std::string_view reply);
@@ -157,13 +163,13 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   uring::Stream stream_;
   uring::Connector connector_;
   std::unique_ptr<uring::Resolution> resolution_;
-  uring::SendQueue held_;  ///< requests enqueued before the hand-shake is done
+  std::vector<uring::SocketAddress> others_;  ///< of the host name, not tried yet; the next is the last
+  uring::SendQueue held_;                     ///< requests enqueued before the hand-shake is done
   LaneLine pending_;
   resp::ReplyScanner scanner_;
   PendingReply* open_ = nullptr;  ///< its request is being sent as it comes
   std::unique_ptr<LargeReply> large_reply_;
-  uring::Chunk* partial_ = nullptr;  ///< the reply that the last receive cut
-  bool passes_over_ = false;         ///< that reply is not kept: beyond the bound, or for nobody
+  CutReply cut_;
 };
 
 }  // namespace pool

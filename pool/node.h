@@ -51,6 +51,8 @@ class Node {
   /// A replica is read over connections of its own that have sent READONLY.
   void set_replica(bool replica) { replica_ = replica; }
   [[nodiscard]] bool is_replica() const { return replica_; }
+  /// It has answered that it serves no data now. Of a replica others may be read; it is failing until a PING says more.
+  void note_refusal() { failing_ |= replica_; }
 
   /// Connects when it never has and its zone is not known, so that its hand-shake tells. Only a wanted node tries again
   /// when that fails.
@@ -87,6 +89,8 @@ class Node {
   void on_lane_failed(std::uint32_t failures_in_a_row);
   /// It takes connections but does not answer: failing at once, the threshold is for what may be an accident.
   void on_silence() { failing_ = true; }
+  /// It answers PING: that it serves, or that it does not (LOADING, MASTERDOWN).
+  void on_ping(bool serves) { failing_ = !serves; }
   void tick(std::uint32_t now_ms);
   void revive(std::uint32_t now_ms);
   void retire(std::string_view reason);

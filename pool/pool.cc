@@ -63,6 +63,7 @@ void Pool::flush() {
 }
 
 void Pool::tick(std::uint32_t now_ms) {
+  has_silent_node_ = false;
   for (auto it = nodes_.begin(); it != nodes_.end();) {
     Node& node = *it->second;
     node.tick(now_ms);

@@ -25,6 +25,7 @@ struct Settings {
   std::string password;
   std::chrono::milliseconds connect_timeout{3'000};
   std::uint32_t command_timeout_ms = 10'000;  ///< a lane that owes replies and hears nothing that long is given up
+  std::uint32_t silence_ms = 1'000;           ///< without a reply that long, it may be that another serves its slots
   std::uint32_t idle_timeout_ms = 180'000;    ///< a lane without requests that long is closed; 0: never
   std::uint32_t ping_interval_ms = 5'000;     ///< a quiet lane is pinged
   std::uint32_t failure_threshold = 2;        ///< failures in a row that make a node failing
@@ -95,7 +96,9 @@ class Pool {
   [[nodiscard]] unsigned busy_lanes() const { return busy_lanes_; }
   [[nodiscard]] std::uint32_t now_ms() const { return now_ms_; }
   /// The node that has just answered with an error. Only within ReplySink::on_reply().
-  [[nodiscard]] const Node& answering() const { return *answering_; }
+  [[nodiscard]] Node& answering() const { return *answering_; }
+  /// Somebody has owed a reply for a while, as of the last tick (Settings::silence_ms).
+  [[nodiscard]] bool has_silent_node() const { return has_silent_node_; }
   /// Where requests and replies lie that are handed on; see there.
   [[nodiscard]] uring::ChunkOffer& offer() { return offer_; }
   /// Relays that go on with the next turn: it should come soon.
@@ -122,7 +125,8 @@ class Pool {
   std::vector<Lane*> dirty_;
   uring::RelayRoom relays_;
   uring::ChunkOffer offer_;
-  const Node* answering_ = nullptr;
+  Node* answering_ = nullptr;
+  bool has_silent_node_ = false;
   std::vector<std::unique_ptr<LargeReply>> ended_replies_;  ///< of lanes that were lost; gone by the end of the turn
   PoolCounters counters_;
   unsigned busy_lanes_ = 0;

@@ -246,7 +246,7 @@ std::string_view RequestParser::error() const {
     case Failure::kNoLineEnd:
       return "Protocol error: expected CRLF";
     case Failure::kBigRequest:
-      return "Protocol error: request larger than max_request";
+      return "sluice: the request is larger than limits.max_request";
     case Failure::kUnauthenticatedArray:
       return "Protocol error: unauthenticated multibulk length";
     case Failure::kUnauthenticatedBulk:

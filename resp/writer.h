@@ -31,7 +31,6 @@ class Writer {
   void set(std::size_t count);
   void map(std::size_t pairs);  ///< `pairs` keys and values follow in turn
   void push(std::size_t count);
-  void raw(std::string_view encoded) { out_.append(encoded); }
 
  private:
   std::string& out_;

@@ -5,6 +5,7 @@
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <map>
 #include <set>
 #include <utility>
 
@@ -32,9 +33,9 @@ class Loading {
   void check_across_keys();
 
   ConfigResult result_;
-  std::string file_name_;                  // empty: flags alone
-  bool is_file_whole_ = true;              // false: keys may be missing because the file could not be read
-  std::set<std::string_view> keys_given_;  // views of the schema's paths
+  std::string file_name_;                       // empty: flags alone
+  bool is_file_whole_ = true;                   // false: keys may be missing because the file could not be read
+  std::map<std::string_view, int> keys_given_;  // paths of the schema; the line in the file, 0: by a flag
   std::set<std::string_view> keys_wrong_;
 };
 
@@ -98,7 +99,7 @@ void Loading::read_key(const ConfigKey& key, const ConfigValue& value, ConfigPro
       found.push_back({value.line, "", *std::move(change)});
     }
   }
-  keys_given_.insert(key.path);
+  keys_given_[key.path] = value.line;
   if (!found.empty()) keys_wrong_.insert(key.path);
   for (ConfigProblem& problem : found) {
     problems.push_back({problem.line, std::string(key.path) + problem.place, std::move(problem.message)});
@@ -119,12 +120,18 @@ void Loading::read_flags(const Flags& flags) {
 // A condition on the value of `path`. Not looked at when that value is wrong already.
 void Loading::require(bool holds, std::string_view path, std::string_view message) {
   if (holds || keys_wrong_.contains(path)) return;
-  if (!is_file_whole_ && !keys_given_.contains(path)) return;
+  const auto given = keys_given_.find(path);
+  const bool is_given = given != keys_given_.end();
+  if (!is_file_whole_ && !is_given) return;
 
   const ConfigKey* key = find_key(path);
   assert(key != nullptr);
-  const std::string_view main_flag = key->flags.substr(0, key->flags.find(' '));
-  const std::string place = file_name_.empty() ? std::string(main_flag) : file_name_ + ": " + std::string(path);
+  std::string place(key->flags.substr(0, key->flags.find(' ')));
+  if (is_given && given->second != 0) {
+    place = file_name_ + ":" + std::to_string(given->second) + ": " + std::string(path);
+  } else if (!is_given && !file_name_.empty()) {
+    place = file_name_ + ": " + std::string(path);
+  }
   result_.errors.push_back(place + ": " + std::string(message));
 }
 

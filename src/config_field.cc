@@ -23,7 +23,7 @@ const std::string* scalar_of(const ConfigValue& value, ConfigProblems& problems)
   return nullptr;
 }
 
-// --- text -> field -------------------------------------------------------------------------------------------------
+// --- text -> field
 
 void read(const ConfigValue& value, const ConfigBound&, bool& field, ConfigProblems& problems) {
   const std::string* text = scalar_of(value, problems);
@@ -216,7 +216,7 @@ void read(const ConfigValue& value, const ConfigBound& bound, AddressMap& field,
   if (problems.size() == problems_before) field = std::move(map);
 }
 
-// --- field -> YAML -------------------------------------------------------------------------------------------------
+// --- field -> YAML
 
 std::string write(bool field) {
   return field ? "true" : "false";

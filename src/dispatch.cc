@@ -200,15 +200,19 @@ void Dispatch::forward_urgent(Session& session, const Command& command, const re
   session.fenced = session.outstanding() > 0;
 }
 
-/// Before the shards of a cluster are known, what is meant for all of them would reach one.
+/// Before the shards of a cluster are known, what is meant for all of them would reach one; after a MOVED it may reach
+/// one twice, at its old primary and at its new one.
 bool Dispatch::knows_shards(Session& session) {
-  if (worker_.router().knows_topology() || !worker_.router().is_cluster()) return true;
+  const Router& router = worker_.router();
+  if (!router.is_cluster() || (router.knows_topology() && !router.is_patched())) return true;
   const auto patience = static_cast<std::uint32_t>(worker_.config().backend.command_timeout.count());
   if (worker_.now_ms() - session.active_ms() < patience) {
     session.hold(Hold::kTopology);
-  } else {
-    session.answer("-ERR sluice: the command has not run: no backend node could be reached within command_timeout\r\n");
+    worker_.await_topology();
+    return false;
   }
+  if (router.knows_topology()) return true;
+  session.answer("-ERR sluice: the command has not run: no backend node could be reached within command_timeout\r\n");
   return false;
 }
 
@@ -281,7 +285,7 @@ void Dispatch::send(Session& session, const pool::RequestKind& kind, const resp:
   if (lane != nullptr && lane->accepts()) [[likely]]
     return lane->enqueue(pending, bytes_of(request));
   if (worker_.redirection().park(pending, bytes_of(request))) {
-    session.fenced = true;
+    session.on_parked();
   } else {
     session.complete(pending, Redirection::lost_error(pool::Loss::kNotSent, "too many requests wait for it"));
   }
@@ -365,6 +369,7 @@ void Dispatch::send_everywhere(Session& session, const Command& command, const r
   const std::vector<cluster::Shard>& shards = worker_.router().topology().shards;
   const bool replicas = command.request_policy == RequestPolicy::kAllNodes;
   pool::RequestKind kind = kind_of(session, command);
+  kind.read_only |= merge == Merge::kInfo;
   if (!may_go_everywhere(session, kind.read_only)) return;
   const bool one_node = shards.size() == 1 && (!replicas || shards.front().replicas.empty());
   if (shards.empty() || one_node) {
@@ -383,13 +388,13 @@ void Dispatch::fan_out(Session& session, pool::RequestKind kind, const resp::Req
   FanOut& parts = FanOut::begin(worker_, session.expect(kind), merge, 0);
   for (const cluster::Shard& shard : worker_.router().topology().shards) {
     kind.slot = shard.ranges.front().first;
-    parts.send(kind, bytes, nullptr, {});
+    parts.send(kind, bytes, nullptr, {}, merge == Merge::kInfo);
     if (!replicas) continue;
     for (const cluster::Node& replica : shard.replicas) {
       pool::RequestKind fixed = kind;
       fixed.fixed_node = true;
       pool::Node& node = worker_.pool().node(replica.address.host, replica.address.port);
-      parts.send(fixed, bytes, &node, {});
+      parts.send(fixed, bytes, &node, {}, true);  // a script that it lacks is sent again when it is asked for
     }
   }
   parts.end();
@@ -398,8 +403,10 @@ void Dispatch::fan_out(Session& session, pool::RequestKind kind, const resp::Req
 void Dispatch::send_special(Session& session, const Command& command, const resp::Request& request) {
   const auto found = specials_.find(&command);
   const Special special = found == specials_.end() ? Special::kNone : found->second;
-  const bool one_shard = worker_.router().topology().shards.size() <= 1;
-  switch (one_shard ? Special::kNone : special) {
+  // A cursor of SCAN may outlive the one node there is.
+  const bool is_plain =
+      special == Special::kScan ? !worker_.router().is_cluster() : worker_.router().topology().shards.size() <= 1;
+  switch (is_plain ? Special::kNone : special) {
     case Special::kScan:
       if (may_go_everywhere(session, true)) ClusterScan::start(session, request);
       return;

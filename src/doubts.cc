@@ -79,7 +79,7 @@ void Doubts::reconsider() {
 
 void Doubts::retry(const std::vector<Doubt>& doubts) {
   for (const Doubt& each : doubts) {
-    if (!session_.worker().redirection().park(*each.pending)) give_up(each);
+    if (!session_.park(*each.pending)) give_up(each);
   }
 }
 

@@ -41,8 +41,6 @@ class Doubts {
   /// The client is gone, its line is empty.
   void abandon();
 
-  [[nodiscard]] bool empty() const { return doubts_.empty(); }
-
  private:
   struct Doubt {
     const pool::PendingReply* place;

@@ -21,9 +21,10 @@ class FanOut final : pool::ReplySink {
  public:
   /// `whole` is the client's place in the line, and its session the sink. `places`: see merge_replies().
   [[nodiscard]] static FanOut& begin(Worker& worker, pool::PendingReply& whole, Merge merge, std::size_t places);
-  /// Sends a part: to `node` (kind.fixed_node), or by kind.slot. `positions`: see Part. At most 65,535 parts.
+  /// Sends a part: to `node` (kind.fixed_node), or by kind.slot. At most 65,535 parts. `positions`, `may_fail`: see
+  /// Part; what may fail waits for no node.
   void send(const pool::RequestKind& kind, std::string_view request, pool::Node* node,
-            std::vector<std::uint32_t> positions);
+            std::vector<std::uint32_t> positions, bool may_fail = false);
   /// There are no more parts, but at least one. It may be gone behind this.
   void end();
   /// The reply for a part.
@@ -34,10 +35,12 @@ class FanOut final : pool::ReplySink {
 
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;
   void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;
-  void fence();
+  pool::PendingReply* one_before(const pool::PendingReply& pending) const override;
+  void on_parked();
   /// nullptr: the client is gone.
   [[nodiscard]] Session* session() const { return static_cast<Session*>(whole_.sink); }
   void finish();
+  [[nodiscard]] std::string merged() const;
 
   Worker& worker_;
   pool::PendingReply& whole_;
@@ -47,6 +50,8 @@ class FanOut final : pool::ReplySink {
   std::size_t outstanding_ = 1;
   std::size_t bytes_ = 0;  ///< of the parts' replies
   bool too_large_ = false;
+  bool is_late_ = false;        ///< a part had to wait
+  const std::uint32_t layout_;  ///< Router::layout() at the beginning
   std::vector<Part> parts_;
 };
 

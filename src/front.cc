@@ -1,13 +1,10 @@
 #include "src/front.h"
 
-#include <netdb.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <cerrno>
-#include <cstring>
-#include <optional>
 #include <utility>
 
 #include "src/worker.h"
@@ -16,20 +13,17 @@ namespace sluice {
 namespace {
 
 /// Names are looked up once, at start, where waiting is no harm.
-std::optional<uring::SocketAddress> socket_address(const ListenAddress& address) {
-  if (address.is_unix()) return uring::SocketAddress::unix_path(address.path);
-  if (const auto numeric = uring::SocketAddress::numeric(address.host, address.port)) return numeric;
-  addrinfo hints{};
-  hints.ai_socktype = SOCK_STREAM;
-  hints.ai_flags = AI_PASSIVE;
-  addrinfo* list = nullptr;
-  if (::getaddrinfo(address.host.c_str(), std::to_string(address.port).c_str(), &hints, &list) != 0)
-    return std::nullopt;
-  uring::SocketAddress found;
-  std::memcpy(&found.storage, list->ai_addr, list->ai_addrlen);
-  found.length = list->ai_addrlen;
-  ::freeaddrinfo(list);
-  return found;
+std::vector<uring::SocketAddress> socket_addresses(const ListenAddress& address) {
+  const auto one = address.is_unix() ? uring::SocketAddress::unix_path(address.path)
+                                     : uring::SocketAddress::numeric(address.host, address.port);
+  if (one) return {*one};
+  if (address.is_unix()) return {};
+  return uring::SocketAddress::of_name(address.host, address.port);
+}
+
+/// A name may have addresses that this machine does not.
+bool is_absent_here(const std::error_code& error) {
+  return error == std::errc::address_not_available || error == std::errc::address_family_not_supported;
 }
 
 }  // namespace
@@ -70,10 +64,15 @@ void Front::set_workers(std::vector<Worker*> workers) {
 std::error_code Front::listen(uring::Ring& ring, std::string& address) {
   for (const Listener& each : config_.listen) {
     address = each.address.text();
-    const auto socket = socket_address(each.address);
-    if (!socket) return std::make_error_code(std::errc::address_not_available);
-    auto& listener = listeners_.emplace_back(std::make_unique<uring::Listener>(ring, *this));
-    if (const std::error_code error = listener->open(*socket)) return error;
+    const std::size_t before = listeners_.size();
+    std::error_code error = std::make_error_code(std::errc::address_not_available);
+    for (const uring::SocketAddress& socket : socket_addresses(each.address)) {
+      auto listener = std::make_unique<uring::Listener>(ring, *this);
+      error = listener->open(socket);
+      if (!error) listeners_.push_back(std::move(listener));
+      if (error && !is_absent_here(error)) return error;
+    }
+    if (listeners_.size() == before) return error;
   }
   return {};
 }

@@ -31,6 +31,7 @@ class Front final : public uring::AcceptHandler {
   void stop();
   [[nodiscard]] bool in_flight() const;
   [[nodiscard]] std::size_t clients() const { return clients_; }
+  /// Clients beyond max_clients, since start.
   [[nodiscard]] std::uint64_t refused() const { return refused_; }
 
   // --- In any worker's thread ---

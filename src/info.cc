@@ -72,6 +72,7 @@ std::string describe_worker(const WorkerReport& report) {
   std::string text = "# Worker " + std::to_string(report.index) + "\r\n";
   line(text, "clients", report.clients);
   line(text, "clients_accepted", report.counters.clients_accepted);
+  line(text, "clients_refused", report.refused);
   line(text, "clients_too_slow", report.counters.clients_too_slow);
   line(text, "clients_timed_out", report.counters.clients_timed_out);
   line(text, "protocol_errors", report.counters.protocol_errors);

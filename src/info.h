@@ -15,6 +15,7 @@ namespace sluice {
 struct WorkerReport {
   unsigned index;
   std::size_t clients;
+  std::uint64_t refused;  ///< clients beyond max_clients; all are the first worker's
   const WorkerCounters& counters;
   const uring::RingCounters& ring;
   const uring::StreamRoom& client_room;

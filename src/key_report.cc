@@ -50,7 +50,6 @@ void write_key(resp::Writer& writer, const ShownKey& key) {
 }  // namespace
 
 // --- SLUICE HOTKEYS
-// ----------------------------------------------------------------------------------------------------
 
 void HotKeysRound::visit(Worker& worker) {
   const KeyWindow<HotKeys>& window = worker.key_watch().hot_keys();
@@ -90,7 +89,6 @@ std::string HotKeysRound::reply() {
 }
 
 // --- SLUICE BIGKEYS
-// ----------------------------------------------------------------------------------------------------
 
 void BigKeysRound::visit(Worker& worker) {
   const KeyWatch::BigKeysWindow& window = worker.key_watch().big_keys();
@@ -137,7 +135,6 @@ std::string BigKeysRound::reply() {
 }
 
 // --- RESET
-// -------------------------------------------------------------------------------------------------------------
 
 void ForgetKeysRound::visit(Worker& worker) {
   if (table_ == Table::kHotKeys) {

@@ -65,7 +65,6 @@ std::string_view KeyWatch::key_of(const pool::PendingReply& pending) {
 }
 
 // --- The most frequent
-// -------------------------------------------------------------------------------------------------
 
 /// A gap that differs each time meets all requests alike, whatever rhythm they come in.
 std::uint32_t KeyWatch::gap() {
@@ -85,7 +84,6 @@ void KeyWatch::sample(const resp::Request& request) {
 }
 
 // --- The largest
-// -------------------------------------------------------------------------------------------------------
 
 void KeyWatch::note(const Command& command, std::string_view key, Direction direction, std::uint64_t bytes) {
   ++(direction == Direction::kRequest ? counters_.big_requests : counters_.big_replies);

@@ -23,7 +23,6 @@ class LargeKeys {
   void forget(std::string_view key) {
     if (contains(key)) place(hash_of(key), 0);
   }
-  [[nodiscard]] std::size_t count() const { return count_; }
 
  private:
   static constexpr std::size_t kPlaces = 4096;  // 32 KiB per worker

@@ -26,7 +26,6 @@ LargeUpload::~LargeUpload() {
 }
 
 // --- Where to
-// ----------------------------------------------------------------------------------------------------------
 
 void LargeUpload::start() {
   session_.fenced = true;
@@ -74,10 +73,11 @@ void LargeUpload::on_probed(std::string_view reply) {
   const auto redirect = cluster::parse_redirect(reply);
   if (!worker_.config().backend.auto_redirect) return fail(redirection.as_seen_by_client(place_, reply));
   if (!redirect || redirect->slot != kind_.slot || ++hops_ > limits::kMaxHops) return wait();
-  const std::string host = redirect->address.host.empty() ? lane_->node().host() : redirect->address.host;
+  const auto address = redirection.target_of(*redirect);
+  if (!address) return wait();
   const bool asking = error == cluster::ErrorKind::kAsk;
-  if (!asking) worker_.router().move_slot(redirect->slot, {host, redirect->address.port});
-  probe_at(worker_.pool().node(host, redirect->address.port), asking);
+  if (!asking) worker_.router().move_slot(redirect->slot, *address);
+  probe_at(worker_.pool().node(address->host, address->port), asking);
 }
 
 void LargeUpload::send() {
@@ -96,7 +96,6 @@ void LargeUpload::take_input() {
 }
 
 // --- The request
-// -------------------------------------------------------------------------------------------------------
 
 std::size_t LargeUpload::feed(std::string_view input) {
   resp::RequestParser& parser = session_.parser();
@@ -186,19 +185,24 @@ void LargeUpload::on_source_broken(int) {
 /// The lane hears the same from its own stream, and tells on_lost().
 void LargeUpload::on_target_broken(int) {}
 
+bool LargeUpload::waits_for_client() const {
+  const bool sends = state_ == State::kRelaying || state_ == State::kSending;
+  return state_ == State::kPassingOver || (sends && !lane_->stream().is_sending());
+}
+
 void LargeUpload::tick(std::uint32_t now_ms) {
   if (state_ == State::kWaiting) return probe();
   if (state_ != State::kRelaying && state_ != State::kSending) return;
   const std::uint64_t left = relay_.left();
   const bool moved = std::exchange(left_seen_, left) != left;
   if (moved) lane_->note_moved();
-  if (moved || !lane_->stream().sending()) moved_ms_ = now_ms;
+  if (moved || !waits_for_client()) session_.note_active();
+  if (moved || waits_for_client()) moved_ms_ = now_ms;
   const auto patience = static_cast<std::uint32_t>(worker_.config().backend.command_timeout.count());
   if (now_ms - moved_ms_ > patience) lane_->give_up("it takes no more of a request within command_timeout");
 }
 
 // --- The reply
-// ---------------------------------------------------------------------------------------------------------
 
 void LargeUpload::on_reply(PendingReply& pending, std::string_view reply) {
   const bool is_probe = state_ == State::kProbing;

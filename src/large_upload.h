@@ -39,6 +39,8 @@ class LargeUpload final : public pool::ReplySink, uring::RelayHandler {
   [[nodiscard]] bool relays() const { return relay_.running(); }
   /// All of the request has come.
   [[nodiscard]] bool is_whole() const { return state_ == State::kAnswering; }
+  /// The next bytes are the client's to send.
+  [[nodiscard]] bool waits_for_client() const;
   /// The client is gone. Releases its place in the line.
   void abandon();
   void tick(std::uint32_t now_ms);

@@ -7,8 +7,8 @@
 namespace sluice::limits {
 
 // --- The ring and its buffers, per worker
-// ------------------------------------------------------------------------------ SQEs of one turn: a send for each of
-// some thousand dirty sessions, before an early submit.
+
+// SQEs of one turn: a send for each of some thousand dirty sessions, before an early submit.
 inline constexpr unsigned kRingEntries = 4096;
 // Receive buffers. Incremental ones are filled densely, so few serve many; plain ones are used up one per receive.
 inline constexpr std::uint32_t kClientBuffers = 64;
@@ -30,8 +30,8 @@ inline constexpr std::size_t kKeptClientChunkBytes = 512U << 10;  // free chunks
 inline constexpr std::size_t kKeptBackendChunkBytes = 4U << 20;
 
 // --- Sessions
-// ---------------------------------------------------------------------------------------------------------- A session
-// that waits (for room, for its own replies) stops reading once this much of its input has piled up.
+
+// A session that waits (for room, for its own replies) stops reading once this much of its input has piled up.
 inline constexpr std::size_t kHeldInputBytes = 64U << 10;
 // Unsent replies at which no further request of the client is started: a slow reader slows itself.
 inline constexpr std::size_t kOutputPauseBytes = 1U << 20;
@@ -41,8 +41,8 @@ inline constexpr std::size_t kGatherBytes = 16U << 10;
 inline constexpr std::uint32_t kGatherUs = 200;
 inline constexpr std::size_t kKeptScratchBytes = 64U << 10;  // of a long ECHO nothing is kept
 inline constexpr std::size_t kClientNameBytes = 256;         // CLIENT SETNAME and SETINFO; Redis has no bound
-inline constexpr std::uint16_t kDatabases =
-    1024;  // SELECT in front of a standalone server; each opens lanes of its own
+// SELECT in front of a standalone server; each opens lanes of its own.
+inline constexpr std::uint16_t kDatabases = 1024;
 
 // Of a reply that is put together from parts, as of any that is held whole (pool::Settings::max_reply_bytes).
 inline constexpr std::uint64_t kMaxMergedBytes = 1ULL << 30;
@@ -82,30 +82,31 @@ inline constexpr std::size_t kBigValueBytes = 16U << 10;
 inline constexpr std::size_t kKeysListed = 10;  // without a COUNT, as SLOWLOG GET does
 
 // --- Redirects
-// --------------------------------------------------------------------------------------------------------- A slot
-// moves once per hop; more means that nodes disagree, and waiting helps better than asking.
+
+// A slot moves once per hop; more means that nodes disagree, and waiting helps better than asking.
 inline constexpr std::uint8_t kMaxHops = 8;
+// Each MOVED of another slot costs a new map. A refresh is on its way then: the rest are followed one by one.
+inline constexpr int kMapChanges = 64;
 // Requests that wait for a node or a topology, per worker; beyond, they fail at once.
 inline constexpr std::size_t kMaxParked = 1U << 18;
 inline constexpr std::size_t kMaxParkedBytes = 256U << 20;
 
 // --- Topology
-// ----------------------------------------------------------------------------------------------------------
+inline constexpr std::size_t kFirstTopologyAnswers = 16;  // nodes asked at once while nothing is known: any may be down
 inline constexpr std::size_t kTopologyAnswers = 3;      // nodes asked at once: a majority of three outvotes a stale one
 inline constexpr std::uint32_t kRefreshGapMs = 100;     // between two refreshes: a storm of MOVEDs causes one
 inline constexpr std::uint32_t kIncompleteGapMs = 500;  // while some slots have no node
+inline constexpr std::uint32_t kTroubledGapMs = 1'000;  // while requests wait for a node
 inline constexpr std::uint32_t kRefreshPatienceMs = 300;  // for the other answers once one has come
 inline constexpr std::uint32_t kRefreshGiveUpMs = 3'000;  // without any answer
 
 // --- Time
-// --------------------------------------------------------------------------------------------------------------
 inline constexpr std::uint32_t kTickMs = 100;     // deadlines and back-off are this exact
 inline constexpr std::uint32_t kDrainMs = 5'000;  // for what is in flight when the proxy is told to stop
 
 // --- Learned commands
-// --------------------------------------------------------------------------------------------------
-inline constexpr std::size_t kMaxUnknownCommands =
-    4096;  // names known to be no command; forgotten all at once when full
+// Names known to be no command; forgotten all at once when full.
+inline constexpr std::size_t kMaxUnknownCommands = 4096;
 inline constexpr std::uint32_t kUnknownCommandMs = 5'000;  // until a backend is asked for them again
 inline constexpr std::size_t kMaxCommandNameBytes = 64;    // longer ones are not asked about
 

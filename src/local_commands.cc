@@ -119,7 +119,6 @@ bool LocalCommands::drained(Session& session) const {
 }
 
 // --- The connection
-// ----------------------------------------------------------------------------------------------------
 
 void LocalCommands::ping(Session& session, Arguments arguments) {
   if (arguments.size() == 1) return session.answer("+PONG\r\n");
@@ -223,7 +222,6 @@ void LocalCommands::hello(Session& session, Arguments arguments) {
 }
 
 // --- CLIENT
-// ------------------------------------------------------------------------------------------------------------
 
 void LocalCommands::client_id(Session& session, Arguments) {
   answer(session, [&](resp::Writer& writer) { writer.integer(static_cast<std::int64_t>(session.id())); });
@@ -266,9 +264,12 @@ void LocalCommands::client_set_info(Session& session, Arguments arguments) {
     });
   }
   const bool printable = std::ranges::all_of(arguments[3], [](char c) { return c >= '!' && c <= '~'; });
-  if (!printable || arguments[3].size() > limits::kClientNameBytes) {
-    return session.answer("-ERR " + std::string(name ? "lib-name" : "lib-ver") +
-                          " cannot contain spaces, newlines or special characters.\r\n");
+  const std::string what(name ? "lib-name" : "lib-ver");
+  if (!printable) {
+    return session.answer("-ERR " + what + " cannot contain spaces, newlines or special characters.\r\n");
+  }
+  if (arguments[3].size() > limits::kClientNameBytes) {
+    return session.answer("-ERR sluice: " + what + " is longer than 256 bytes\r\n");
   }
   (name ? session.names().lib_name : session.names().lib_version) = arguments[3];
   session.answer(kOk);
@@ -308,7 +309,6 @@ void LocalCommands::answer_lines(Session& session, std::span<const std::string_v
 }
 
 // --- CLUSTER
-// -----------------------------------------------------------------------------------------------------------
 
 cluster::VirtualNode LocalCommands::virtual_node(const Session& session) const {
   const AnnounceConfig& announce = worker_.config().announce;
@@ -363,7 +363,6 @@ void LocalCommands::forward_by_slot(Session& session, const resp::Request& reque
 }
 
 // --- SLUICE
-// ------------------------------------------------------------------------------------------------------------
 
 void LocalCommands::handle_sluice(Session& session, const resp::Request& request) {
   const Arguments arguments(request.arguments);

@@ -27,25 +27,28 @@ int complain(const std::vector<std::string>& lines, int code) {
   return code;
 }
 
-/// A descriptor for each client, and some for the rest. Raised as far as the hard limit allows.
-void raise_descriptor_limit(unsigned max_clients) {
-  const rlim_t wanted = max_clients + 1024UL;
+/// Raises RLIMIT_NOFILE to the hard limit. Returns how many clients there is room for: connections to nodes and pipes
+/// want descriptors too.
+unsigned make_room_for(unsigned max_clients) {
+  constexpr rlim_t kForTheRest = 1024;
   rlimit limit{};
   getrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur >= wanted) return;
-  limit.rlim_cur = std::min(wanted, limit.rlim_max);
+  limit.rlim_cur = limit.rlim_max;
   setrlimit(RLIMIT_NOFILE, &limit);
-  if (limit.rlim_cur < wanted) {
-    spdlog::warn("RLIMIT_NOFILE allows {} descriptors, max_clients {} wants {}: raise it (LimitNOFILE=, ulimit -n)",
-                 limit.rlim_cur, max_clients, wanted);
-  }
+  if (limit.rlim_cur >= max_clients + kForTheRest) return max_clients;
+  const rlim_t room = std::max(limit.rlim_cur / 2, limit.rlim_cur - std::min(limit.rlim_cur, kForTheRest));
+  const auto clients = static_cast<unsigned>(std::min<rlim_t>(room, max_clients));
+  spdlog::warn(
+      "RLIMIT_NOFILE allows {} descriptors: max_clients is {} instead of {}; raise it (LimitNOFILE=, ulimit -n)",
+      limit.rlim_cur, clients, max_clients);
+  return clients;
 }
 
 int serve(sluice::Config config) {
   const uring::Probe probe = uring::probe_features();
   if (const auto problems = uring::explain_missing(probe); !problems.empty()) return complain(problems, kNoRing);
   sluice::set_up_log(config.log);
-  raise_descriptor_limit(config.max_clients);
+  config.max_clients = make_room_for(config.max_clients);
 
   // Blocked in every thread, awaited here.
   sigset_t signals;
@@ -59,8 +62,8 @@ int serve(sluice::Config config) {
   std::string addresses;
   for (const sluice::Listener& each : config.listen) addresses += " " + each.address.text();
   sluice::Server server(std::move(config), probe.features);
-  if (const std::string problem = server.start(); !problem.empty()) {
-    return complain({problem}, problem.starts_with("cannot listen") ? kNoListener : kNoRing);
+  if (const auto problem = server.start()) {
+    return complain({problem->message}, problem->is_listener ? kNoListener : kNoRing);
   }
   spdlog::info("sluice {} listens on{}", SLUICE_VERSION, addresses);
   int signal_number = 0;

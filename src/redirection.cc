@@ -1,6 +1,7 @@
 #include "src/redirection.h"
 
 #include <algorithm>
+#include <unordered_set>
 #include <utility>
 
 #include "src/limits.h"
@@ -28,12 +29,22 @@ bool Redirection::trusts(const PendingReply& pending, std::string_view error) co
   };
   if (std::ranges::find(kServersOwn, error) != std::end(kServersOwn)) return true;
   const auto redirect = cluster::parse_redirect(error);
-  return redirect && redirect->slot == pending.kind.slot && knows({host_of(*redirect), redirect->address.port});
+  if (!redirect || redirect->slot != pending.kind.slot) return false;
+  const auto target = target_of(*redirect);
+  return target && knows(*target);
 }
 
-/// Without one it is that of the node that says so.
-const std::string& Redirection::host_of(const cluster::Redirect& redirect) const {
-  return redirect.address.host.empty() ? pool_.answering().host() : redirect.address.host;
+std::optional<cluster::Address> Redirection::target_of(const cluster::Redirect& redirect) const {
+  const std::uint16_t port = redirect.address.port;
+  if (redirect.address.host.empty()) return cluster::Address{pool_.answering().host(), port};
+  if (redirect.address.host != "?") return redirect.address;
+  std::optional<cluster::Address> found;
+  for (const cluster::Shard& shard : router_.topology().shards) {
+    if (shard.primary.address.port != port) continue;
+    if (found) return std::nullopt;
+    found = shard.primary.address;
+  }
+  return found;
 }
 
 bool Redirection::knows(const cluster::Address& address) const {
@@ -87,11 +98,14 @@ void Redirection::heed(ErrorKind kind) {
     case ErrorKind::kMasterDown:
       ++counters_.cluster_down;
       trouble_ = "a node answers that the cluster, or its primary, is down";
+      pool_.answering().note_refusal();
       refresh_.refresh_topology();
       break;
     case ErrorKind::kLoading:
       ++counters_.loading;
       trouble_ = "a node is loading its data";
+      pool_.answering().note_refusal();
+      refresh_.refresh_topology();
       break;
     case ErrorKind::kReadOnly:
       ++counters_.read_only;
@@ -105,11 +119,14 @@ void Redirection::heed(ErrorKind kind) {
 bool Redirection::follow(PendingReply& pending, std::string_view error, bool asking) {
   const auto redirect = cluster::parse_redirect(error);
   if (!redirect || redirect->slot != pending.kind.slot || spent(pending)) return false;
-  const std::string& host = host_of(*redirect);
-  if (!asking) router_.move_slot(redirect->slot, {host, redirect->address.port});
-  // Behind an earlier request of the same client that waits, in their order.
-  if (++pending.hops > limits::kMaxHops || parked_of_client_.contains(pending.salt)) return park(pending);
-  pool::Node& target = pool_.node(host, redirect->address.port);
+  const auto address = target_of(*redirect);
+  if (!address) return park(pending);
+  if (!asking) router_.move_slot(redirect->slot, *address);
+  // One that was parked before it has yet to come here, from the park or from its usual node.
+  const PendingReply* before = pending.sink->one_before(pending);
+  const bool overtakes = before != nullptr ? before->hops == 0 : parked_of_client_.contains(pending.salt);
+  if (++pending.hops > limits::kMaxHops || overtakes) return park(pending);
+  pool::Node& target = pool_.node(address->host, address->port);
   pool::Lane& lane = Router::lane_behind(target, pending.kind, pending.salt);
   if (!lane.accepts() || lane.full()) return park(pending);
   if (asking) {
@@ -154,28 +171,37 @@ void Redirection::unpark(const PendingReply& pending) {
 }
 
 void Redirection::retry() {
-  pool::LaneLine waiting = std::exchange(parked_, pool::LaneLine());
-  while (!waiting.empty()) {
-    PendingReply& pending = waiting.pop();
-    if (pending.sink == nullptr) {
-      unpark(pending);
-      pending_.release(pending);
-      continue;
+  // Those that wait for one behind them in the park have another turn when that has gone.
+  std::unordered_set<const PendingReply*> sent;
+  std::size_t before = 0;
+  do {
+    before = sent.size();
+    pool::LaneLine waiting = std::exchange(parked_, pool::LaneLine());
+    while (!waiting.empty()) {
+      PendingReply& pending = waiting.pop();
+      if (goes_on(pending, sent)) {
+        sent.insert(&pending);
+      } else if (pending.sink == nullptr || spent(pending)) {
+        unpark(pending);
+        pending.sink == nullptr ? pending_.release(pending) : expire(pending);
+      } else {
+        parked_.push(pending);
+      }
     }
-    if (spent(pending)) {
-      unpark(pending);
-      expire(pending);
-      continue;
-    }
-    pool::Node* node = router_.node_for(pending.kind, pending.salt);
-    pool::Lane* lane = node == nullptr ? nullptr : &Router::lane_behind(*node, pending.kind, pending.salt);
-    if (lane != nullptr && lane->accepts() && !lane->full()) {
-      unpark(pending);
-      lane->enqueue(pending, pending.request_bytes());
-    } else {
-      parked_.push(pending);
-    }
-  }
+  } while (sent.size() > before && !parked_.empty());
+}
+
+/// `sent`: in this turn. Others that this one must not overtake may be with another node.
+bool Redirection::goes_on(PendingReply& pending, const std::unordered_set<const PendingReply*>& sent) {
+  if (pending.sink == nullptr || spent(pending)) return false;
+  const PendingReply* before = pending.sink->one_before(pending);
+  if (before != nullptr && !sent.contains(before)) return false;
+  pool::Node* node = router_.node_for(pending.kind, pending.salt);
+  pool::Lane* lane = node == nullptr ? nullptr : &Router::lane_behind(*node, pending.kind, pending.salt);
+  if (lane == nullptr || !lane->accepts() || lane->full()) return false;
+  unpark(pending);
+  lane->enqueue(pending, pending.request_bytes());
+  return true;
 }
 
 void Redirection::expire(PendingReply& pending) {
@@ -209,10 +235,14 @@ std::string Redirection::as_seen_by_client(const PendingReply& pending, std::str
   if (config_.auto_redirect) {
     return "-ERR sluice: the command has not run: its slot is on the move and was not reached in time\r\n";
   }
-  const auto mapped = announce_.map.find(redirect->address);
-  if (mapped == announce_.map.end()) return std::string(error);
-  return std::string(error.substr(0, error.find(' '))) + ' ' + std::to_string(redirect->slot) + ' ' +
-         mapped->second.text() + "\r\n";
+  // Without a host a client would take it for the proxy's.
+  const auto address = target_of(*redirect);
+  if (!address) return std::string(error);
+  const auto mapped = announce_.map.find(*address);
+  const cluster::Address& shown = mapped == announce_.map.end() ? *address : mapped->second;
+  // As nodes write it, an IPv6 address without brackets too.
+  return std::string(error.substr(0, error.find(' '))) + ' ' + std::to_string(redirect->slot) + ' ' + shown.host + ':' +
+         std::to_string(shown.port) + "\r\n";
 }
 
 }  // namespace sluice

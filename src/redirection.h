@@ -4,9 +4,11 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <unordered_map>
+#include <unordered_set>
 
 #include "cluster/redirect.h"
 #include "pool/pending_reply.h"
@@ -68,6 +70,9 @@ class Redirection {
   /// tick.
   void retry();
 
+  /// Where a redirect that has just come leads to; nullopt when it does not say and the port alone does not tell.
+  [[nodiscard]] std::optional<cluster::Address> target_of(const cluster::Redirect& redirect) const;
+
   /// The error a client gets for a lost request.
   [[nodiscard]] static std::string lost_error(pool::Loss loss, std::string_view reason);
   /// An error that was not taken, as the client sees it. Of MOVED and ASK with auto_redirect off the address is
@@ -83,8 +88,8 @@ class Redirection {
  private:
   [[nodiscard]] bool follow(pool::PendingReply& pending, std::string_view error, bool asking);
   [[nodiscard]] bool trusts(const pool::PendingReply& pending, std::string_view error) const;
-  [[nodiscard]] const std::string& host_of(const cluster::Redirect& redirect) const;
   [[nodiscard]] bool knows(const cluster::Address& address) const;
+  [[nodiscard]] bool goes_on(pool::PendingReply& pending, const std::unordered_set<const pool::PendingReply*>& sent);
   void unpark(const pool::PendingReply& pending);
   void expire(pool::PendingReply& pending);
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <charconv>
+#include <iterator>
 #include <map>
 #include <optional>
 #include <utility>
+#include <vector>
 
 #include "resp/reply_scanner.h"
 #include "resp/types.h"
@@ -188,7 +190,15 @@ std::vector<std::string_view> reply_elements(std::string_view reply) {
   return elements;
 }
 
-std::string merge_replies(Merge merge, std::span<const Part> parts, std::size_t places, std::uint32_t random) {
+std::string merge_replies(Merge merge, std::span<const Part> all, std::size_t places, std::uint32_t random) {
+  std::vector<Part> rest;
+  const bool some_fail =
+      std::ranges::any_of(all, [](const Part& part) { return part.may_fail && is_error(part.reply); });
+  if (some_fail) {
+    std::ranges::copy_if(all, std::back_inserter(rest),
+                         [](const Part& part) { return !part.may_fail || !is_error(part.reply); });
+  }
+  const std::span<const Part> parts = rest.empty() ? all : rest;
   if (merge == Merge::kOneSucceeded) return one_succeeded(parts);
   if (std::any_of(parts.begin(), parts.end(), [](const Part& part) { return is_error(part.reply); })) {
     return failure(parts);

@@ -26,10 +26,10 @@ enum class Merge : std::uint8_t {
   kInfo,          ///< INFO: the first part's text with the cluster's sums in it
 };
 
-/// The reply of one part. `positions`: for kKeepOrder, the places of its elements in the whole.
 struct Part {
   std::string reply;
-  std::vector<std::uint32_t> positions;
+  std::vector<std::uint32_t> positions;  ///< for kKeepOrder: the places of its elements in the whole
+  bool may_fail = false;                 ///< without it the whole is made of the others
 };
 
 /// `parts` is not empty; every reply is one whole RESP value. `places`: for kKeepOrder, elements of the whole.

@@ -1,8 +1,11 @@
 #include "src/router.h"
 
+#include <algorithm>
 #include <span>
 #include <string_view>
 #include <utility>
+
+#include "src/limits.h"
 
 namespace sluice {
 namespace {
@@ -101,7 +104,11 @@ pool::Lane* Router::lane_for(const pool::RequestKind& kind, std::uint32_t salt) 
 }
 
 bool Router::adopt(cluster::Topology topology) {
+  map_changes_ = 0;
   if (topology == map_->topology()) return false;
+  if (!std::ranges::equal(topology.shards, map_->topology().shards, {}, &cluster::Shard::ranges,
+                          &cluster::Shard::ranges))
+    ++layout_;
   map_ = std::make_unique<cluster::SlotMap>(std::move(topology));
   resolve();
   return true;
@@ -111,6 +118,9 @@ void Router::move_slot(cluster::Slot slot, const cluster::Address& primary) {
   // A storm of MOVEDs says the same thing many times; a new map costs its whole size.
   const cluster::SlotMap::ShardIndex known = map_->shard_of(slot);
   if (known != cluster::SlotMap::kNoShard && topology().shards[known].primary.address == primary) return;
+  if (map_changes_ == limits::kMapChanges) return;
+  ++map_changes_;
+  ++layout_;
   map_ = std::make_unique<cluster::SlotMap>(map_->with_slot_moved(slot, primary));
   resolve();
 }

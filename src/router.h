@@ -34,12 +34,16 @@ class Router {
   void on_lane_replaced() { ++version_; }
   /// Takes a new topology; false when it says nothing new.
   bool adopt(cluster::Topology topology);
-  /// One slot has moved (MOVED).
+  /// One slot has moved (MOVED). Of many since the last adopt() not all are noted.
   void move_slot(cluster::Slot slot, const cluster::Address& primary);
 
   /// Changes whenever a slot may have a new node.
   [[nodiscard]] std::uint32_t version() const { return version_; }
+  /// Changes whenever a slot may have gone from one shard to another.
+  [[nodiscard]] std::uint32_t layout() const { return layout_; }
   [[nodiscard]] bool knows_topology() const { return !shards_.empty(); }
+  /// What is known has been changed by MOVEDs since it was last adopted: the shards may not be those of the cluster.
+  [[nodiscard]] bool is_patched() const { return map_changes_ > 0; }
   [[nodiscard]] const cluster::Topology& topology() const { return map_->topology(); }
   [[nodiscard]] const cluster::SlotMap& map() const { return *map_; }
   /// A standalone server has one shard and no slots.
@@ -62,6 +66,8 @@ class Router {
   std::unique_ptr<cluster::SlotMap> map_;
   std::vector<ShardNodes> shards_;  ///< as map_->topology().shards
   std::uint32_t version_ = 0;
+  std::uint32_t layout_ = 0;
+  int map_changes_ = 0;  ///< by move_slot(), since the last adopt()
 };
 
 }  // namespace sluice

@@ -44,53 +44,55 @@ Server::Server(Config config, const uring::Features& features)
 
 Server::~Server() = default;
 
-std::string Server::start() {
+std::optional<StartProblem> Server::open(Worker& worker) {
+  std::string step;
+  if (const std::error_code error = worker.open(step)) {
+    return StartProblem{uring::explain_error(error.value(), step), false};
+  }
+  if (worker.index() != 0) return std::nullopt;
+  std::string address;
+  if (const std::error_code error = front_.listen(worker.ring(), address)) {
+    return StartProblem{"cannot listen on " + address + ": " + error.message(), true};
+  }
+  return std::nullopt;
+}
+
+std::optional<StartProblem> Server::start() {
+  if (const std::error_code error = stop_ring_.open(16)) {
+    return StartProblem{uring::explain_error(error.value(), "io_uring_setup"), false};
+  }
   // A ring belongs to the thread that opens it. All are open, and the sockets bound, before the first one turns.
   std::promise<void> go;
   const std::shared_future<void> started = go.get_future().share();
-  std::vector<std::future<std::string>> opened;
+  std::vector<std::future<std::optional<StartProblem>>> opened;
   for (auto& worker : workers_) {
-    std::promise<std::string> outcome;
+    std::promise<std::optional<StartProblem>> outcome;
     opened.push_back(outcome.get_future());
     threads_.emplace_back([this, &worker = *worker, started, outcome = std::move(outcome)]() mutable {
-      std::string step;
-      std::string problem;
-      if (const std::error_code error = worker.open(step)) {
-        problem = uring::explain_error(error.value(), step);
-      } else if (worker.index() == 0) {
-        std::string address;
-        if (const std::error_code failed = front_.listen(worker.ring(), address)) {
-          problem = "cannot listen on " + address + ": " + failed.message();
-        }
-      }
-      const bool good = problem.empty();
+      auto problem = open(worker);
+      const bool good = !problem;
       outcome.set_value(std::move(problem));
       started.wait();
       if (good && !failed_) worker.run();
     });
   }
-  std::string problem;
+  std::optional<StartProblem> first;
   for (auto& each : opened) {
-    const std::string outcome = each.get();
-    if (problem.empty()) problem = outcome;
+    auto problem = each.get();
+    if (!first) first = std::move(problem);
   }
-  failed_ = !problem.empty();
+  failed_ = first.has_value();
   go.set_value();
   if (failed_) {
     for (std::thread& thread : threads_) thread.join();
     threads_.clear();
   }
-  return problem;
+  return first;
 }
 
 void Server::stop() {
-  uring::Ring ring;
-  if (const std::error_code error = ring.open(16)) {
-    spdlog::critical("cannot stop in order: {}", error.message());
-    std::abort();
-  }
-  for (auto& worker : workers_) worker->mailbox().post(ring, *std::make_unique<Stop>(*worker).release());
-  static_cast<void>(ring.wait(0, std::chrono::nanoseconds(0)));
+  for (auto& worker : workers_) worker->mailbox().post(stop_ring_, *std::make_unique<Stop>(*worker).release());
+  static_cast<void>(stop_ring_.wait(0, std::chrono::nanoseconds(0)));
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();
 }

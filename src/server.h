@@ -2,6 +2,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
 #include <thread>
 #include <vector>
@@ -14,6 +15,12 @@
 
 namespace sluice {
 
+/// Why a server has not started.
+struct StartProblem {
+  std::string message;  ///< ready to print
+  bool is_listener;     ///< an address could not be listened on; else the kernel gives no ring
+};
+
 /// Thread: start() and stop() belong to one thread, the main one.
 class Server {
  public:
@@ -21,13 +28,16 @@ class Server {
   Server(Config config, const uring::Features& features);
   ~Server();
 
-  /// Binds and starts all threads; empty on success, else why not, ready to print.
-  [[nodiscard]] std::string start();
+  /// Binds and starts all threads; nullopt on success.
+  [[nodiscard]] std::optional<StartProblem> start();
   /// Stops accepting, lets clients' requests finish (five seconds at most), ends all threads.
   void stop();
 
  private:
   class Stop;
+
+  /// In the worker's thread.
+  [[nodiscard]] std::optional<StartProblem> open(Worker& worker);
 
   const Config config_;
   uring::Features features_;
@@ -35,7 +45,8 @@ class Server {
   Front front_;
   std::vector<std::unique_ptr<Worker>> workers_;
   std::vector<std::thread> threads_;
-  bool failed_ = false;  ///< a worker could not start; written before the threads go on
+  uring::Ring stop_ring_;  ///< opened at start: later, descriptors may have run out
+  bool failed_ = false;    ///< a worker could not start; written before the threads go on
 };
 
 }  // namespace sluice

@@ -59,7 +59,6 @@ void Session::finish() {
 }
 
 // --- Requests
-// ----------------------------------------------------------------------------------------------------------
 
 void Session::on_received(uring::Lease lease) {
   const std::uint32_t now_ms = worker_.now_ms();
@@ -209,7 +208,6 @@ void Session::refuse(std::string_view error) {
 }
 
 // --- Replies
-// -----------------------------------------------------------------------------------------------------------
 
 PendingReply& Session::expect(const pool::RequestKind& kind) {
   PendingReply& pending = worker_.pending_replies().take();
@@ -263,7 +261,7 @@ void Session::on_piece(PendingReply&, std::string_view piece) {
 
 void Session::on_reply_end(PendingReply& pending) {
   large_lane_ = nullptr;
-  active_ms_ = worker_.now_ms();
+  note_active();
   if (doubts_ != nullptr) doubts_->on_done(pending, pending.kind.slot);
   pop_front();
   release_ready();
@@ -299,14 +297,38 @@ bool Session::takes_error(const PendingReply& place, PendingReply& pending, FanO
   }
   if (!redirection.takes_error(pending, error)) return false;
   fenced = true;
+  if (pending.hops == 0) on_parked();
   return true;
 }
 
 bool Session::takes_lost(const PendingReply& place, PendingReply& pending) {
   if (doubts_ != nullptr) doubts_->on_retry(place, pending.kind.slot);
+  return park(pending);
+}
+
+bool Session::park(PendingReply& pending) {
   if (!worker_.redirection().park(pending)) return false;
-  fenced = true;
+  on_parked();
   return true;
+}
+
+PendingReply* Session::one_before(const PendingReply& pending) const {
+  return one_before(pending, pending.kind.slot);
+}
+
+PendingReply* Session::one_before(const PendingReply& place, std::uint16_t slot) const {
+  if (!has_parked_) return nullptr;
+  PendingReply* before = nullptr;
+  PendingReply* last = nullptr;
+  int looked_at = 0;
+  for (PendingReply* each = line_.front(); each != &place; each = each->next) {
+    if (each->state == PendingReply::State::kWaiting) {
+      last = each;
+      if (each->kind.slot == slot) before = each;
+    }
+    if (++looked_at == limits::kOrderSearch) return last;
+  }
+  return before;
 }
 
 void Session::complete(PendingReply& pending, std::string_view reply) {
@@ -351,7 +373,7 @@ void Session::release_ready() {
 
 void Session::after_replies() {
   mark_dirty();
-  if (line_.empty()) fenced = false;
+  if (line_.empty()) fenced = has_parked_ = false;
   check_output();
   const bool drained = (hold_ == Hold::kOwnReplies && line_.empty()) ||
                        (hold_ == Hold::kPipeline && line_.size() <= worker_.config().limits.max_pipeline / 2);
@@ -388,10 +410,9 @@ void Session::flush() {
 }
 
 // --- The connection
-// ----------------------------------------------------------------------------------------------------
 
 void Session::on_sent() {
-  active_ms_ = worker_.now_ms();
+  note_active();
   if (stream_.queue().bytes() > 0) {
     mark_dirty();
   } else {
@@ -400,11 +421,19 @@ void Session::on_sent() {
   if (hold_ == Hold::kOutput && unsent() <= limits::kOutputPauseBytes / 2) worker_.resume_later(*this);
 }
 
+bool Session::waits_for_request() const {
+  return upload_ != nullptr && upload_->waits_for_client();
+}
+
+void Session::note_active() {
+  active_ms_ = worker_.now_ms();
+}
+
 void Session::check_reader() {
   int unread = 0;  // of what the kernel has
   ::ioctl(stream_.fd(), SIOCOUTQ, &unread);
   const auto now_unread = static_cast<std::uint32_t>(unread);
-  if (std::exchange(unread_, now_unread) != now_unread) active_ms_ = worker_.now_ms();
+  if (std::exchange(unread_, now_unread) != now_unread) note_active();
 }
 
 void Session::on_ended(int error) {

@@ -55,7 +55,6 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void close();
   /// No further requests; the replies that are due still go out, then it closes.
   void finish();
-  [[nodiscard]] bool closed() const { return stream_.is_closed(); }
 
   // --- For those who dispatch its requests ---
   /// A place in the line for the reply to the request being dispatched.
@@ -93,6 +92,12 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
                                  std::string_view error);
   /// The same for a request that is certain not to have run, or harmless to run twice.
   [[nodiscard]] bool takes_lost(const pool::PendingReply& place, pool::PendingReply& pending);
+  /// It waits until a node can serve it. False: the caller answers.
+  [[nodiscard]] bool park(pool::PendingReply& pending);
+  /// A request of the line waits: later ones must not overtake it.
+  void on_parked() { fenced = has_parked_ = true; }
+  /// See ReplySink::one_before(), for what stands for `place` of the line.
+  [[nodiscard]] pool::PendingReply* one_before(const pool::PendingReply& place, std::uint16_t slot) const;
   /// A part of a split request is done with.
   void on_part_done(const pool::PendingReply& place, std::uint16_t slot) {
     if (doubts_ != nullptr) doubts_->on_done(place, slot);
@@ -120,12 +125,15 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   [[nodiscard]] resp::RequestParser& parser() { return parser_; }
   /// In the middle of a reply that is not held here: its client may take all the time it likes.
   [[nodiscard]] bool relays() const { return large_lane_ != nullptr; }
+  /// In the middle of a request that is sent as it comes, and the client is who does not go on.
+  [[nodiscard]] bool waits_for_request() const;
   [[nodiscard]] std::uint32_t opened_ms() const { return opened_ms_; }
   [[nodiscard]] std::uint32_t active_ms() const { return active_ms_; }
   [[nodiscard]] Worker& worker() { return worker_; }
 
   // --- For the worker ---
   void flush();
+  void note_active();
   /// Counts the client as active when it has read something since the last call: one send may take it long.
   void check_reader();
   /// More replies of its pipeline are due, few bytes are ready, and they have not waited long: one send can take them
@@ -142,6 +150,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void on_piece(pool::PendingReply& pending, std::string_view piece) override;
   void on_reply_end(pool::PendingReply& pending) override;
   void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override;
+  pool::PendingReply* one_before(const pool::PendingReply& pending) const override;
 
  private:
   // uring::StreamHandler
@@ -178,6 +187,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   uring::Chunk* input_ = nullptr;        ///< received and not dispatched yet; a lane may take it for its own
   std::uint32_t input_used_ = 0;         ///< of these, dispatched
   pool::OwnerLine line_;
+  bool has_parked_ = false;  ///< a request of the line, which may be under way again
   std::uint32_t writes_ = 0;
   std::size_t held_bytes_ = 0;      ///< of replies that wait for earlier ones
   std::uint32_t several_keys_ = 0;  ///< requests in the line with several keys of one slot
@@ -191,5 +201,6 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::unique_ptr<Doubts> doubts_;
   std::unique_ptr<ClientNames> names_;
 };
+static_assert(sizeof(Session) <= 384, "an idle client costs 512 bytes, its receive and its socket's row among them");
 
 }  // namespace sluice

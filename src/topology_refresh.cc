@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <charconv>
 #include <functional>
+#include <iterator>
 #include <utility>
 
 #include "resp/value.h"
@@ -20,7 +21,7 @@ TopologyRefresh::TopologyRefresh(const BackendConfig& config, Router& router, po
       listener_(listener),
       random_(std::random_device{}()) {}
 
-void TopologyRefresh::tick(std::uint32_t now_ms) {
+void TopologyRefresh::tick(std::uint32_t now_ms, bool in_trouble) {
   const std::uint32_t elapsed = now_ms - started_ms_;
   if (!answers_.empty()) {
     const bool enough = outstanding_ == 0 || (good_answers_ > 0 && elapsed >= limits::kRefreshPatienceMs) ||
@@ -32,10 +33,13 @@ void TopologyRefresh::tick(std::uint32_t now_ms) {
   const bool rested = rounds_ == 0 || elapsed >= limits::kRefreshGapMs;
   // Slots without a node: the cluster is being made, or mends itself. Ask until it is whole, but not in haste.
   const bool patched = incomplete_ && elapsed >= limits::kIncompleteGapMs;
-  if (rested && (wanted_ || by_interval || patched)) start(now_ms);
+  const bool late = in_trouble && elapsed >= limits::kTroubledGapMs;
+  if (rested && (wanted_ || by_interval || patched || late)) start(now_ms);
 }
 
-/// Nodes worth asking, the best first: known primaries that are well, then replicas, then the configured entry nodes.
+/// Nodes worth asking, the best first: one of the configured entry nodes, which nobody else's answers can displace (an
+/// address may have come to be another cluster's); known primaries that are well, then replicas, then the other
+/// entries.
 std::vector<cluster::Address> TopologyRefresh::candidates() {
   std::vector<cluster::Address> well;
   std::vector<cluster::Address> rest;
@@ -51,8 +55,10 @@ std::vector<cluster::Address> TopologyRefresh::candidates() {
   }
   std::shuffle(primaries.begin(), primaries.end(), random_);
   std::shuffle(replicas.begin(), replicas.end(), random_);
+  std::vector<cluster::Address> entry;
+  std::ranges::sample(config_.nodes, std::back_inserter(entry), 1, random_);
   for (const std::vector<cluster::Address>& list :
-       {std::cref(primaries), std::cref(replicas), std::cref(config_.nodes)}) {
+       {std::cref(entry), std::cref(primaries), std::cref(replicas), std::cref(config_.nodes)}) {
     for (const cluster::Address& address : list) consider(address);
   }
   well.insert(well.end(), rest.begin(), rest.end());
@@ -67,7 +73,6 @@ void TopologyRefresh::start(std::uint32_t now_ms) {
   const bool cluster = router_.is_cluster();
   wanted_ = false;
   ++rounds_;
-  ++round_tag_;
   started_ms_ = now_ms;
   const auto interval = static_cast<std::uint32_t>(config_.refresh_interval.count());
   next_ms_ = now_ms + interval + static_cast<std::uint32_t>(random_() % (interval / 8 + 1));
@@ -81,16 +86,16 @@ void TopologyRefresh::start(std::uint32_t now_ms) {
   } else {
     resp::write_request(request, {"ROLE"});
   }
-  // A standalone group is small, and each server knows its own role alone: ask all. With nothing known yet, any may be
-  // down.
-  const std::size_t most = cluster && router_.knows_topology() ? limits::kTopologyAnswers : 16;
+  // A standalone group is small, and each server knows its own role alone: ask all.
+  const std::size_t most =
+      cluster && router_.knows_topology() ? limits::kTopologyAnswers : limits::kFirstTopologyAnswers;
   const std::vector<cluster::Address> nodes = candidates();
   // Filled before the first request goes out: a connection may fail at once.
   std::vector<pool::Lane*> lanes;
   for (const cluster::Address& address : nodes) {
     if (answers_.size() >= most) break;
     pool::Lane& lane = pool_.node(address.host, address.port).lane({}, 0);
-    if (!lane.accepts() || lane.full()) continue;
+    if (!lane.accepts() || lane.full() || lane.is_silent()) continue;
     lanes.push_back(&lane);
     answers_.push_back({.asked = address, .topology = {}, .replicas = {}});
   }
@@ -102,7 +107,6 @@ void TopologyRefresh::start(std::uint32_t now_ms) {
     pending.kind.fixed_node = true;
     pending.kind.read_only = true;
     pending.part = static_cast<std::uint16_t>(i);
-    pending.hops = round_tag_;
     pending.waiting.started_ms = now_ms;
     lanes[i]->enqueue(pending, request);
   }
@@ -118,7 +122,8 @@ void TopologyRefresh::on_lost(pool::PendingReply& pending, pool::Loss, std::stri
 
 void TopologyRefresh::heard(pool::PendingReply& pending, std::string_view reply) {
   const std::size_t index = pending.part;
-  const bool current = pending.hops == round_tag_ && index < answers_.size();
+  // Else it is the late reply to a round that was given up.
+  const bool current = pending.waiting.started_ms == started_ms_ && index < answers_.size();
   pending_.release(pending);
   if (!current || std::exchange(answers_[index].heard, true)) return;
   --outstanding_;

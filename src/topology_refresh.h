@@ -38,12 +38,12 @@ class TopologyRefresh final : pool::ReplySink, public RefreshRequester {
                   TopologyListener& listener);
 
   void refresh_topology() override { wanted_ = true; }
-  /// Starts, ends and gives up rounds; each turn may call it, each tick must.
-  void tick(std::uint32_t now_ms);
+  /// Starts, ends and gives up rounds; each turn may call it, each tick must. `in_trouble`: requests wait for a node,
+  /// another one may serve their slots by now.
+  void tick(std::uint32_t now_ms, bool in_trouble);
 
   [[nodiscard]] std::uint64_t rounds() const { return rounds_; }
   [[nodiscard]] std::uint64_t changes() const { return changes_; }
-  [[nodiscard]] bool due() const { return wanted_; }
 
  private:
   struct Answer {
@@ -72,11 +72,10 @@ class TopologyRefresh final : pool::ReplySink, public RefreshRequester {
   std::vector<Answer> answers_;  ///< of the round under way; empty between rounds
   std::size_t outstanding_ = 0;
   std::size_t good_answers_ = 0;
-  std::uint8_t round_tag_ = 0;  ///< told apart from late replies of earlier rounds
   bool wanted_ = true;
-  bool incomplete_ = false;  ///< some slots have no node
-  std::uint32_t started_ms_ = 0;
-  std::uint32_t next_ms_ = 0;  ///< by interval
+  bool incomplete_ = false;       ///< some slots have no node
+  std::uint32_t started_ms_ = 0;  ///< of the round under way
+  std::uint32_t next_ms_ = 0;     ///< by interval
   std::uint64_t rounds_ = 0;
   std::uint64_t changes_ = 0;
   std::minstd_rand random_;

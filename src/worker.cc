@@ -56,12 +56,10 @@ Worker::Worker(const Config& config, const uring::Features& features, uring::Res
       client_room_{.ring = ring_,
                    .buffers = client_buffers_,
                    .chunks = client_chunks_,
-                   .cancel_by_opcode = features.cancel_by_opcode,
                    .receive_limit = features.limited_receive ? limits::kClientBurstBytes : 0},
       backend_room_{.ring = ring_,
                     .buffers = backend_buffers_,
                     .chunks = backend_chunks_,
-                    .cancel_by_opcode = features.cancel_by_opcode,
                     .receive_limit = features.limited_receive ? limits::kBackendBurstBytes : 0},
       pending_replies_(backend_chunks_),
       pool_(backend_room_, resolver, pending_replies_, *this, pool_settings(config)),
@@ -93,7 +91,6 @@ std::error_code Worker::open(std::string& step) {
 }
 
 // --- The turn
-// ----------------------------------------------------------------------------------------------------------
 
 void Worker::run() {
   set_clock();
@@ -171,39 +168,48 @@ void Worker::on_timer() {
 }
 
 void Worker::tick() {
-  refresh_.tick(now_ms());
   pool_.tick(now_ms());
+  // With the last client gone no node is asked for any more: each question would bring it back.
+  const bool is_over = stopping_ && session_count_ == 0;
+  if (is_over) {
+    pool_.retire();
+  } else {
+    refresh_.tick(now_ms(), redirection_.parked() > 0 || pool_.has_silent_node());
+  }
   redirection_.retry();
   learning_.tick();
   key_watch_.tick(now_ms());
   for (std::size_t i = 0; i < uploads_.size(); ++i) uploads_[i]->tick(now_ms());
-  if (!router_.knows_topology()) resume_held(Hold::kTopology);
+  if (std::exchange(topology_awaited_, false)) resume_held(Hold::kTopology);
   if (now_ms() - checked_ms_ >= 1000 || stopping_) check_sessions();
-  if (stopping_ && session_count_ == 0) pool_.retire();
 }
 
 /// Idle clients, and those that do not take their last replies.
 void Worker::check_sessions() {
   checked_ms_ = now_ms();
-  const auto timeout = static_cast<std::uint32_t>(config_.pool.session_timeout.count());
-  const auto patience = static_cast<std::uint32_t>(config_.backend.command_timeout.count());
+  const bool drained = stopping_ && now_ms() - stop_ms_ > limits::kDrainMs;
   for (Session* session = sessions_; session != nullptr; session = session->next) {
-    const bool finished = session->held() == Hold::kFinished;
-    const bool owed = timeout != 0 && session->stream().queue().bytes() > 0 && !session->relays();
-    if ((finished || owed) && now_ms() - session->active_ms() > (finished ? patience : timeout))
-      session->check_reader();
-    const std::uint32_t quiet = now_ms() - session->active_ms();
-    const bool waits = session->outstanding() > 0 || session->unsent() > 0;
-    const bool idle = timeout != 0 && quiet > timeout && (!waits || owed);
-    const bool stuck = finished && quiet > 2 * patience && !session->relays();
-    const bool overdue = stopping_ && now_ms() - stop_ms_ > limits::kDrainMs;
-    if (idle) ++counters_.clients_timed_out;
-    if (idle || stuck || overdue) close_later(*session);
+    const bool late = is_late(*session);
+    if (late && session->held() != Hold::kFinished) ++counters_.clients_timed_out;
+    if (late || drained) close_later(*session);
   }
 }
 
+/// What is waited for is the client's to do, and it has done nothing for too long.
+bool Worker::is_late(Session& session) const {
+  if (session.relays()) return false;
+  const bool finished = session.held() == Hold::kFinished;
+  const bool owed = session.stream().queue().bytes() > 0;
+  const bool is_its_turn = owed || session.waits_for_request() || (session.outstanding() == 0 && session.unsent() == 0);
+  if (!finished && !is_its_turn) return false;
+  const auto bound = static_cast<std::uint32_t>(finished ? 2 * config_.backend.command_timeout.count()
+                                                         : config_.pool.session_timeout.count());
+  if (bound == 0) return false;
+  if ((finished || owed) && now_ms() - session.active_ms() > bound / 2) session.check_reader();
+  return now_ms() - session.active_ms() > bound;
+}
+
 // --- Large values
-// ------------------------------------------------------------------------------------------------------
 
 void Worker::note_large(const pool::PendingReply& pending) {
   if (const std::string_view key = key_watch_.key_of(pending); !key.empty()) large_keys_.note(key);
@@ -214,7 +220,6 @@ void Worker::forget_large(const pool::PendingReply& pending) {
 }
 
 // --- Sessions
-// ----------------------------------------------------------------------------------------------------------
 
 void Worker::adopt(int fd) {
   if (stopping_) {
@@ -261,7 +266,6 @@ void Worker::on_command_learned() {
 }
 
 // --- What the pool and its kin tell
-// ------------------------------------------------------------------------------------
 
 void Worker::on_node_ready(pool::Node& node) {
   spdlog::debug("worker {}: connected to {}", index_, node.name());
@@ -288,6 +292,7 @@ void Worker::on_topology_changed() {
                topology.slots_covered(), cluster::kSlotCount);
   learning_.forget_unknown();
   resume_held(Hold::kTopology);
+  resume_held(Hold::kRoom);
   redirection_.set_trouble({});
   redirection_.retry();
 }
@@ -301,7 +306,6 @@ void Worker::on_topology_refused(const cluster::Address& node, std::string_view 
 }
 
 // --- The rest
-// ----------------------------------------------------------------------------------------------------------
 
 std::string Worker::server_version() const {
   for (const auto& [name, node] : pool_.nodes()) {
@@ -322,6 +326,7 @@ const std::vector<Worker*>& Worker::workers() const {
 std::string Worker::describe() const {
   return describe_worker({.index = index_,
                           .clients = session_count_,
+                          .refused = index_ == 0 ? front_.refused() : 0,
                           .counters = counters_,
                           .ring = ring_.counters(),
                           .client_room = client_room_,

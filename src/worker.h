@@ -110,6 +110,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   [[nodiscard]] std::uint32_t now_us() const { return now_us_; }
   void resume_later(Session& session);
   void resume_when_learned(Session& session) { learners_.push_back(&session); }
+  /// Those held with Hold::kTopology are resumed at the next tick, at the latest.
+  void await_topology() { topology_awaited_ = true; }
   void close_later(Session& session) { closing_.push_back(&session); }
   void reap_later(Session& session) { closed_.push_back(&session); }
   /// Destroys it at the end of the turn: it may be in the middle of a call.
@@ -129,6 +131,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void flush_sessions();
   void tick();
   void check_sessions();
+  [[nodiscard]] bool is_late(Session& session) const;
   void resume_held(Hold reason);
   void remove(Session& session);
   [[nodiscard]] bool done() const;
@@ -182,6 +185,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::uint64_t next_session_id_;
   std::uint32_t now_us_ = 0;
   unsigned waiting_clients_ = 0;
+  bool topology_awaited_ = false;
   bool stopping_ = false;
   std::uint32_t stop_ms_ = 0;
   std::uint32_t checked_ms_ = 0;

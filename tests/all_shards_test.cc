@@ -3,7 +3,9 @@
 
 #include <chrono>
 #include <string>
+#include <thread>
 
+#include "resp/writer.h"
 #include "src/config.h"
 #include "tests/support/fake_cluster.h"
 #include "tests/support/proxy.h"
@@ -30,6 +32,44 @@ TEST(AllShards, ACountIsNeverThatOfOneShard) {
   }
   const tests::Proxy proxy(config_for(cluster));
   EXPECT_EQ(proxy.connect().command({"DBSIZE"}).integer, 100);
+}
+
+// The part for a shard goes by one of its slots. When that moves while the part waits for its node, the shard would be
+// left out, and another one cleared twice.
+TEST(AllShards, NoShardIsLeftOutUnnoticed) {
+  for (const bool slots_move : {false, true}) {
+    tests::FakeCluster cluster({});
+    const tests::Proxy proxy(config_for(cluster));
+    BlockingClient client = proxy.connect();
+    for (int i = 0; i < 100; ++i) ASSERT_EQ(client.command({"SET", "key" + std::to_string(i), "value"}).text, "OK");
+    cluster.keyspace().set_down(0, true);
+    client.send("*1\r\n$8\r\nFLUSHALL\r\n");
+    while (cluster.keyspace().refusals() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    if (slots_move) cluster.keyspace().give(0, 1);
+    std::this_thread::sleep_for(std::chrono::milliseconds(500));
+    cluster.keyspace().set_down(0, false);
+    const std::string reply = client.read().text;
+    if (slots_move) {
+      EXPECT_TRUE(reply.starts_with("ERR sluice: slots moved")) << reply;
+    } else {
+      EXPECT_EQ(reply, "OK");
+    }
+  }
+}
+
+// A MOVED names a new primary before it is known that the old one has none of its slots any more.
+TEST(AllShards, NoShardIsCountedTwice) {
+  tests::FakeCluster cluster({});
+  const tests::Proxy proxy(config_for(cluster));
+  BlockingClient client = proxy.connect();
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(client.command({"SET", "key" + std::to_string(i), "value"}).text, "OK");
+  cluster.keyspace().promote(0, 1);
+  std::string request;
+  for (int i = 0; i < 100; ++i) resp::write_request(request, {"SET", "key" + std::to_string(i), "again"});
+  resp::write_request(request, {"DBSIZE"});
+  client.send(request);
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(client.read().text, "OK");
+  EXPECT_EQ(client.read().integer, 100);
 }
 
 TEST(AllShards, TheWaitIsBounded) {

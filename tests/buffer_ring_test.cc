@@ -224,7 +224,6 @@ TEST(IncrementalBufferRing, ABufferWithoutLeasesGoesOnBeingFilled) {
 }
 
 // --- Any messages, any way of holding leases
-// ---------------------------------------------------------------------------
 
 void check_random_transfers(bool incremental) {
   const auto count = *rc::gen::element<std::uint32_t>(1, 2, 8);

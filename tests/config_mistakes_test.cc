@@ -14,7 +14,7 @@ namespace {
 
 using namespace tests;
 
-// --- what is wrong -------------------------------------------------------------------------------------------------
+// --- what is wrong
 
 TEST(Mistakes, AreAllToldWithTheirLines) {
   EXPECT_EQ(
@@ -104,12 +104,12 @@ TEST(Mistakes, WhatYamlItselfRefuses) {
 TEST(Mistakes, AcrossKeys) {
   EXPECT_EQ(errors_of(""), Lines{"sluice.yaml: backend.nodes: needs at least one host:port"});
   EXPECT_EQ(errors_of("backend: {kind: standalone, nodes: []}"),
-            Lines{"sluice.yaml: backend.nodes: needs at least one host:port"});
+            Lines{"sluice.yaml:1: backend.nodes: needs at least one host:port"});
   EXPECT_EQ(errors_of("backend: {nodes: \"a:1\", read_from: zone}"),
             Lines{"sluice.yaml: backend.zone: must be set when backend.read_from is zone"});
-  EXPECT_EQ(errors_of("listen: []\n" + kNodes), Lines{"sluice.yaml: listen: needs at least one address"});
+  EXPECT_EQ(errors_of("listen: []\n" + kNodes), Lines{"sluice.yaml:1: listen: needs at least one address"});
   EXPECT_EQ(errors_of("listen: [\"h:1\", {address: \"h:1\"}]\n" + kNodes),
-            Lines{"sluice.yaml: listen: names an address twice"});
+            Lines{"sluice.yaml:1: listen: names an address twice"});
   EXPECT_EQ(flag_errors({}), Lines{"--nodes: needs at least one host:port"});
   EXPECT_EQ(flag_errors({"--nodes=a:1", "--read-from=zone"}),
             Lines{"--zone: must be set when backend.read_from is zone"});
@@ -140,7 +140,7 @@ TEST(Mistakes, Flags) {
                    "--log-level: \"\" is not one of trace, debug, info, warn, error, off"}));
 }
 
-// --- secrets -------------------------------------------------------------------------------------------------------
+// --- secrets
 
 std::string password_by(const std::string& written) {
   return config_of(load("backend: {nodes: \"a:1\", password: \"" + written + "\"}")).backend.password.reveal();

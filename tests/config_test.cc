@@ -23,7 +23,7 @@ using namespace sluice;
 using namespace std::chrono_literals;
 using namespace tests;
 
-// --- every key -----------------------------------------------------------------------------------------------------
+// --- every key
 
 /// One value of each built key that is not its default, in YAML and as a flag's argument.
 struct Sample {
@@ -263,7 +263,7 @@ TEST(EveryKey, OldReadPreferTakesNumbers) {
             Lines{"--read-from: \"1\" is not one of primary, prefer_replica, replica, any, zone"});
 }
 
-// --- what is not built ---------------------------------------------------------------------------------------------
+// --- what is not built
 
 TEST(NotBuilt, IsRefusedInTheFile) {
   const std::string kNot = "not built into this version of sluice yet";
@@ -336,7 +336,7 @@ TEST(NotBuilt, EachRowNamesAKeyOrASection) {
   }
 }
 
-// --- what the binary is asked to do ---------------------------------------------------------------------------------
+// --- what the binary is asked to do
 
 TEST(Actions, AreTakenFromTheFlags) {
   EXPECT_EQ(run({"--nodes=a:1"}).action, Action::kServe);
@@ -358,7 +358,7 @@ TEST(Actions, UsageNamesTheMainFlagOfEachKey) {
   EXPECT_EQ(text.find("--startup-nodes"), std::string::npos);
 }
 
-// --- laws ----------------------------------------------------------------------------------------------------------
+// --- laws
 
 cluster::Address any_address() {
   const auto host = *rc::gen::nonEmpty(rc::gen::container<std::string>(rc::gen::inRange('a', 'z')));
@@ -421,7 +421,7 @@ std::string text_of_file(const std::string& name) {
   return {std::istreambuf_iterator<char>(file), {}};
 }
 
-// --- what is shipped -----------------------------------------------------------------------------------------------
+// --- what is shipped
 
 TEST(Shipped, TheExampleIsValid) {
   const ConfigResult result = load(text_of_file("deploy/sluice.yaml"));

@@ -195,7 +195,6 @@ TEST(LaneLoss, TheNextConnectionStartsAfresh) {
 }
 
 // --- Anything, in any order
-// --------------------------------------------------------------------------------------------
 
 struct Chaos {
   Chaos() {

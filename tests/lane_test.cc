@@ -29,7 +29,6 @@ FakeServer::Script refusing(std::string command, std::string error) {
 }
 
 // --- The hand-shake
-// ----------------------------------------------------------------------------------------------------
 
 TEST(LaneHandshake, IsAllAServerWithoutPasswordNeeds) {
   PoolRig rig;
@@ -156,7 +155,6 @@ TEST(LaneHandshake, HoldsRequestsAndSendsThemInOrderBehindIt) {
 }
 
 // --- Replies
-// -----------------------------------------------------------------------------------------------------------
 
 /// Replies of all shapes, one per request.
 const std::vector<std::string>& shapes() {
@@ -307,7 +305,6 @@ TEST(LaneReplies, ARequestIsEnqueuedAgainFromItsOwnBytes) {
 }
 
 // --- Bounds and patience
-// -----------------------------------------------------------------------------------------------
 
 TEST(LaneBounds, IsFullByRequestsAndTellsOfRoom) {
   Settings settings;

@@ -130,7 +130,6 @@ TEST(Pool, WhatIsSentAgainStaysBehindItsClientsOthers) {
 }
 
 // --- Breaking and coming back
-// ------------------------------------------------------------------------------------------
 
 TEST(Pool, ARefusedConnectionIsToldAtOnce) {
   PoolRig rig;
@@ -222,7 +221,6 @@ TEST(Pool, AnUnwantedNodeWaitsForARequest) {
 }
 
 // --- Names
-// -------------------------------------------------------------------------------------------------------------
 
 TEST(Pool, AHostNameIsResolved) {
   PoolRig rig;
@@ -270,7 +268,6 @@ TEST(Pool, RetiresWhileAHostNameIsResolved) {
 }
 
 // --- Retirement
-// --------------------------------------------------------------------------------------------------------
 
 enum class Moment : std::uint8_t { kIdle, kConnecting, kHandshaking, kReady, kInFlight, kResting };
 

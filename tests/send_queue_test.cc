@@ -165,7 +165,6 @@ TEST(SendQueue, SpliceBehindAQueueThatIsAllSent) {
 }
 
 // --- Against a string
-// --------------------------------------------------------------------------------------------------
 
 /// Two queues, what each should hold, and the spans that somebody else has kept.
 struct Model {

@@ -47,7 +47,7 @@ constexpr Step kSteps[] = {
      [](Turns& turns, StreamProbe& probe) {
        probe.send(pattern(kTooMuch));
        turns.turn(2);
-       EXPECT_TRUE(probe.stream->sending());
+       EXPECT_TRUE(probe.stream->is_sending());
      }},
     {"paused",
      [](Turns& turns, StreamProbe& probe) {
@@ -71,16 +71,13 @@ constexpr Step kSteps[] = {
 
 class StreamClose : public testing::TestWithParam<Step> {
  protected:
-  /// Both kinds of socket, both ways of cancelling.
+  /// Both kinds of socket.
   void on_each(const std::function<void(Turns&, StreamProbe&)>& check) {
-    for (const bool by_opcode : {false, Turns::features().cancel_by_opcode}) {
-      for (const auto make_pair : {&tests::unix_pair, &tests::tcp_pair}) {
-        Turns turns({.count = 4, .size = 512});
-        turns.room.cancel_by_opcode = by_opcode;
-        StreamProbe probe(turns, make_pair());
-        GetParam().reach(turns, probe);
-        check(turns, probe);
-      }
+    for (const auto make_pair : {&tests::unix_pair, &tests::tcp_pair}) {
+      Turns turns({.count = 4, .size = 512});
+      StreamProbe probe(turns, make_pair());
+      GetParam().reach(turns, probe);
+      check(turns, probe);
     }
   }
 };
@@ -198,7 +195,6 @@ TEST_P(StreamClose, AndOpenAgain) {
 }
 
 // --- From within handlers
-// ----------------------------------------------------------------------------------------------
 
 TEST(StreamEnd, ClosedWhileReceiving) {
   for (const std::size_t size : {std::size_t{1}, std::size_t{50'000}}) {
@@ -250,7 +246,6 @@ TEST(StreamEnd, APeerThatGoesWhileWeDrain) {
 }
 
 // --- Errors and order made by the test
-// ---------------------------------------------------------------------------------
 
 TEST(StreamFaults, EachOperationFails) {
   for (const int error : {ECONNRESET, ETIMEDOUT, EPIPE, ENOMEM, EIO}) {

@@ -98,7 +98,6 @@ RC_GTEST_PROP(StreamBytes, AreExactOverTcp, ()) {
 }
 
 // --- Sending
-// -----------------------------------------------------------------------------------------------------------
 
 TEST(StreamSend, MoreChunksThanOneSendGathers) {
   Turns turns({}, 64, 32);
@@ -124,7 +123,7 @@ TEST(StreamSend, OneSendAtATime) {
   Turns turns;
   StreamProbe probe(turns, tests::unix_pair());
   probe.send("first");
-  EXPECT_TRUE(probe.stream->sending());
+  EXPECT_TRUE(probe.stream->is_sending());
   probe.send("second");
   EXPECT_EQ(turns.room.sends, 1U);
   ASSERT_TRUE(turns.until([&] { return probe.sent == 1; }));
@@ -147,11 +146,11 @@ TEST(StreamSend, ASlowPeerDelaysOneSendOnly) {
     for (std::size_t at = 0; at < bytes.size(); at += each) probe.append(bytes.substr(at, each));
     probe.stream->flush();
     turns.turn(20);
-    EXPECT_TRUE(probe.stream->sending());
+    EXPECT_TRUE(probe.stream->is_sending());
     std::string received;
     ASSERT_TRUE(turns.until([&] {
       received += probe.peer.receive(100'000);
-      return received.size() == bytes.size() && !probe.stream->sending();
+      return received.size() == bytes.size() && !probe.stream->is_sending();
     }));
     EXPECT_TRUE(received == bytes);
     EXPECT_EQ(probe.sent, 1) << pieces << " pieces";
@@ -186,7 +185,7 @@ TEST(StreamSend, ShortSends) {
     std::string received;
     ASSERT_TRUE(turns.until([&] {
       received += probe.peer.receive();
-      return probe.stream->queue().bytes() == 0 && !probe.stream->sending();
+      return probe.stream->queue().bytes() == 0 && !probe.stream->is_sending();
     }));
     received += probe.peer.receive();
     EXPECT_EQ(received, expected);
@@ -209,7 +208,7 @@ TEST(StreamSend, AnInterruptedSendIsLeftToTheOwner) {
       StreamProbe probe(turns, tests::unix_pair());
       probe.send("once");
       ASSERT_TRUE(turns.until([&] { return probe.sent == 1; }));
-      EXPECT_FALSE(probe.stream->sending());
+      EXPECT_FALSE(probe.stream->is_sending());
       EXPECT_EQ(probe.stream->queue().bytes(), 4U);
       probe.stream->flush();
       ASSERT_TRUE(turns.until([&] { return probe.sent == 2; }));
@@ -221,7 +220,6 @@ TEST(StreamSend, AnInterruptedSendIsLeftToTheOwner) {
 }
 
 // --- Pausing
-// -----------------------------------------------------------------------------------------------------------
 
 /// What a paused stream still receives: that which the kernel had received before.
 TEST_P(StreamEcho, APausedStreamReceivesNoMore) {
@@ -354,28 +352,24 @@ TEST_P(StreamEcho, WhatIsQueuedGoesBeforeTheNextTap) {
 
 // A send in flight must survive the cancelling of the receive, which goes by the same descriptor.
 TEST(StreamPause, LeavesTheSendAlone) {
-  for (const bool by_opcode : {false, true}) {
-    if (by_opcode && !Turns::features().cancel_by_opcode) continue;
-    Turns turns;
-    turns.room.cancel_by_opcode = by_opcode;
-    StreamProbe probe(turns, tests::unix_pair());
-    const std::string bytes = pattern(2 << 20);
-    probe.send(bytes);
-    turns.turn(2);
-    ASSERT_TRUE(probe.stream->sending());
-    probe.stream->pause();
-    turns.turn(3);
-    EXPECT_TRUE(probe.stream->sending()) << "by opcode: " << by_opcode;
-    probe.stream->resume();
-    probe.peer.send("and back");
-    std::string received;
-    ASSERT_TRUE(turns.until([&] {
-      received += probe.peer.receive();
-      return received.size() == bytes.size() && probe.received == "and back";
-    }));
-    EXPECT_TRUE(received == bytes);
-    EXPECT_FALSE(probe.ended());
-  }
+  Turns turns;
+  StreamProbe probe(turns, tests::unix_pair());
+  const std::string bytes = pattern(2 << 20);
+  probe.send(bytes);
+  turns.turn(2);
+  ASSERT_TRUE(probe.stream->is_sending());
+  probe.stream->pause();
+  turns.turn(3);
+  EXPECT_TRUE(probe.stream->is_sending());
+  probe.stream->resume();
+  probe.peer.send("and back");
+  std::string received;
+  ASSERT_TRUE(turns.until([&] {
+    received += probe.peer.receive();
+    return received.size() == bytes.size() && probe.received == "and back";
+  }));
+  EXPECT_TRUE(received == bytes);
+  EXPECT_FALSE(probe.ended());
 }
 
 TEST(StreamPause, ResumedBeforeTheCancelGoesOn) {
@@ -393,7 +387,6 @@ TEST(StreamPause, ResumedBeforeTheCancelGoesOn) {
 }
 
 // --- Buffers run out
-// ---------------------------------------------------------------------------------------------------
 
 TEST(StreamStarved, GoesOnWhenLeasesReturn) {
   Turns turns({.count = 2, .size = 100});

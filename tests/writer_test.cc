@@ -35,10 +35,7 @@ TEST(Writer, WritesWhatBothVersionsHave) {
   expect_same("$4\r\na\r\nb\r\n", [](Writer& w) { w.bulk("a\r\nb"); });
   expect_same("$0\r\n\r\n", [](Writer& w) { w.bulk(""); });
   expect_same("*3\r\n", [](Writer& w) { w.array(3); });
-  expect_same("*0\r\nraw", [](Writer& w) {
-    w.array(0);
-    w.raw("raw");
-  });
+  expect_same("*0\r\n", [](Writer& w) { w.array(0); });
 }
 
 TEST(Writer, WritesRespThreeAsRespTwoServersDo) {

@@ -1,6 +1,7 @@
 #include "uring/connector.h"
 
 #include <arpa/inet.h>
+#include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <sys/un.h>
@@ -41,6 +42,21 @@ std::optional<SocketAddress> SocketAddress::unix_path(std::string_view path) {
   std::memcpy(local->sun_path, path.data(), path.size());
   address.length = static_cast<socklen_t>(offsetof(sockaddr_un, sun_path) + path.size() + 1);
   return address;
+}
+
+std::vector<SocketAddress> SocketAddress::of_name(const std::string& host, std::uint16_t port) {
+  addrinfo hints{};
+  hints.ai_socktype = SOCK_STREAM;
+  addrinfo* list = nullptr;
+  if (::getaddrinfo(host.c_str(), std::to_string(port).c_str(), &hints, &list) != 0) return {};
+  std::vector<SocketAddress> addresses;
+  for (const addrinfo* each = list; each != nullptr; each = each->ai_next) {
+    SocketAddress& address = addresses.emplace_back();
+    std::memcpy(&address.storage, each->ai_addr, each->ai_addrlen);
+    address.length = each->ai_addrlen;
+  }
+  ::freeaddrinfo(list);
+  return addresses;
 }
 
 Connector::Connector(Ring& ring, ConnectHandler& handler)

@@ -6,7 +6,9 @@
 
 #include <chrono>
 #include <optional>
+#include <string>
 #include <string_view>
+#include <vector>
 
 #include "uring/ring.h"
 
@@ -24,6 +26,9 @@ struct SocketAddress {
   [[nodiscard]] static std::optional<SocketAddress> numeric(std::string_view host, std::uint16_t port);
   /// nullopt when the path is too long.
   [[nodiscard]] static std::optional<SocketAddress> unix_path(std::string_view path);
+  /// All addresses of a host name, in the order to try them (RFC 6724); none when it has none now. Blocks while a name
+  /// server is asked.
+  [[nodiscard]] static std::vector<SocketAddress> of_name(const std::string& host, std::uint16_t port);
 };
 
 class ConnectHandler {

@@ -13,6 +13,7 @@
 #include <cstring>
 #include <fstream>
 #include <string>
+#include <utility>
 
 #include "uring/abi.h"
 
@@ -46,38 +47,66 @@ bool try_buffer_ring(io_uring& ring, std::uint16_t flags) {
   return works;
 }
 
-/// Of two bytes that wait, a multishot receive limited to one brings one and ends.
-bool try_limited_receive(io_uring& ring) {
+/// What the first completion of a multishot receive says when two bytes wait; `limit`: 0, or so many at most.
+struct FirstReceive {
+  int result = 0;
+  bool goes_on = false;
+};
+
+FirstReceive try_multishot_receive(io_uring& ring, std::uint32_t limit) {
   constexpr std::uint16_t kGroup = 2;
   char bytes[2] = {};
   int sockets[2];
-  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return false;
-  bool works = ::write(sockets[1], bytes, sizeof(bytes)) == sizeof(bytes);
-  io_uring_prep_provide_buffers(io_uring_get_sqe(&ring), bytes, sizeof(bytes), 1, kGroup, 0);
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) return {.result = -errno};
+  FirstReceive first;
+  if (::write(sockets[1], bytes, sizeof(bytes)) != sizeof(bytes)) first.result = -EIO;
+  ::close(sockets[1]);
+  io_uring_sqe* buffer = io_uring_get_sqe(&ring);
+  io_uring_prep_provide_buffers(buffer, bytes, sizeof(bytes), 1, kGroup, 0);
+  buffer->user_data = 0;
   io_uring_sqe* receive = io_uring_get_sqe(&ring);
   io_uring_prep_recv_multishot(receive, sockets[0], nullptr, 0, 0);
   receive->flags |= IOSQE_BUFFER_SELECT;
   receive->buf_group = kGroup;
-  abi::limit_receive(receive, 1);
-  for (const int wanted : {0, 1}) {  // of the buffer, of the receive
+  receive->user_data = 1;
+  if (limit != 0) abi::limit_receive(receive, limit);
+  // The one buffer is used up, or the other side has closed: it ends either way.
+  io_uring_submit(&ring);
+  for (bool ended = false, heard = false; !ended;) {
     io_uring_cqe* cqe = nullptr;
-    works = io_uring_submit_and_wait(&ring, 1) >= 0 && io_uring_peek_cqe(&ring, &cqe) == 0 && works;
-    if (cqe == nullptr) break;
-    works = works && cqe->res == wanted && (cqe->flags & IORING_CQE_F_MORE) == 0;
+    if (io_uring_wait_cqe(&ring, &cqe) != 0) break;
+    if (cqe->user_data == 1) {
+      ended = (cqe->flags & IORING_CQE_F_MORE) == 0;
+      if (!std::exchange(heard, true) && first.result == 0) first = {.result = cqe->res, .goes_on = !ended};
+    }
     io_uring_cqe_seen(&ring, cqe);
   }
   ::close(sockets[0]);
-  ::close(sockets[1]);
+  return first;
+}
+
+/// Asks to end what is not there: the kernel looks for it, or does not know how.
+bool try_cancel_by_opcode(io_uring& ring) {
+  io_uring_sqe* cancel = io_uring_get_sqe(&ring);
+  abi::prepare_cancel(cancel, STDIN_FILENO, IORING_OP_RECV);
+  io_uring_cqe* cqe = nullptr;
+  if (io_uring_submit_and_wait(&ring, 1) < 0 || io_uring_peek_cqe(&ring, &cqe) != 0) return false;
+  const bool works = cqe->res == -ENOENT;
+  io_uring_cqe_seen(&ring, cqe);
   return works;
 }
 
-bool kernel_at_least(int major, int minor) {
+/// Before 6.12.29, 6.14.7 and 6.15 the completions of several receives into one incremental buffer could be told in
+/// another order than that of their bytes, and the order is all that says whose bytes are where. No call tells.
+bool tells_receives_in_order() {
   utsname name{};
-  int have_major = 0;
-  int have_minor = 0;
+  int major = 0;
+  int minor = 0;
+  int patch = 0;
   uname(&name);
-  if (std::sscanf(name.release, "%d.%d", &have_major, &have_minor) != 2) return false;
-  return have_major > major || (have_major == major && have_minor >= minor);
+  if (std::sscanf(name.release, "%d.%d.%d", &major, &minor, &patch) < 2) return false;
+  if (major != 6) return major > 6;
+  return minor >= 15 || (minor == 14 && patch >= 7) || (minor == 12 && patch >= 29);
 }
 
 std::string sysctl_io_uring_disabled() {
@@ -109,11 +138,12 @@ constexpr Row kRows[] = {
     {&Features::message_ring, "MSG_RING", "5.18", "workers hand over connections without locks", true},
     {&Features::registered_ring_fd, "registered ring descriptor", "5.18", "cheaper system calls", false},
     {&Features::send_zero_copy, "SEND_ZC", "6.0", "not used: a copy is cheaper below large values", false},
-    {&Features::cancel_by_opcode, "cancel by descriptor and opcode", "6.6", "stops the receive alone", false},
+    {&Features::cancel_by_opcode, "cancel by descriptor and opcode", "6.6",
+     "not used: the kernel finds an operation by its name sooner", false},
     {&Features::no_sq_array, "NO_SQARRAY", "6.6", "not used: needs liburing 2.5", false},
     {&Features::receive_bundles, "receive bundles", "6.10", "not used: large incremental buffers make them needless",
      false},
-    {&Features::incremental_buffers, "incremental buffers", "6.12", "few large receive buffers, always warm", false},
+    {&Features::incremental_buffers, "incremental buffers", "6.12.29", "few large receive buffers, always warm", false},
     {&Features::min_wait, "minimum wait", "6.12", "not used: a bounded wait gathers completions on every kernel",
      false},
     {&Features::limited_receive, "limited multishot receive", "6.17", "no connection fills a turn", false},
@@ -134,12 +164,12 @@ Probe probe_features() {
   features.receive_bundles = (ring.features & abi::kFeatureRecvSendBundle) != 0;
   features.min_wait = (ring.features & abi::kFeatureMinTimeout) != 0;
   features.provided_buffer_ring = try_buffer_ring(ring, 0);
-  features.incremental_buffers = try_buffer_ring(ring, abi::kBufferRingIncremental);
-  features.limited_receive = try_limited_receive(ring);
+  features.incremental_buffers = try_buffer_ring(ring, abi::kBufferRingIncremental) && tells_receives_in_order();
+  features.multishot_receive = try_multishot_receive(ring, 0).result == 2;
+  const FirstReceive limited = try_multishot_receive(ring, 1);
+  features.limited_receive = limited.result == 1 && !limited.goes_on;
+  features.cancel_by_opcode = try_cancel_by_opcode(ring);
   features.registered_ring_fd = io_uring_register_ring_fd(&ring) == 1;
-  // No flag tells these two: they came with the kernel.
-  features.multishot_receive = kernel_at_least(6, 0);
-  features.cancel_by_opcode = kernel_at_least(6, 6);
   if (io_uring_probe* opcodes = io_uring_get_probe_ring(&ring)) {
     features.message_ring = io_uring_opcode_supported(opcodes, IORING_OP_MSG_RING) != 0;
     features.send_zero_copy = io_uring_opcode_supported(opcodes, IORING_OP_SEND_ZC) != 0;

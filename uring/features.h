@@ -20,7 +20,7 @@ struct Features {
   bool cancel_by_opcode = false;     // 6.6
   bool no_sq_array = false;          // 6.6; needs liburing 2.5, listed only
   bool receive_bundles = false;      // 6.10
-  bool incremental_buffers = false;  // 6.12
+  bool incremental_buffers = false;  // 6.12, usable from 6.12.29, 6.14.7 and 6.15 on
   bool min_wait = false;             // 6.12
   bool limited_receive = false;      // 6.17
 

@@ -30,8 +30,9 @@ Listener::Listener(Ring& ring, AcceptHandler& handler)
     : ring_(ring), handler_(handler), accept_(Operation::bound<&Listener::on_accept>(this)), rest_(ring, *this) {}
 
 Listener::~Listener() {
-  if (fd_ >= 0) ::close(fd_);
+  // First the path: once the socket is closed another process may listen there.
   if (!unix_path_.empty()) ::unlink(unix_path_.c_str());
+  if (fd_ >= 0) ::close(fd_);
 }
 
 std::error_code Listener::open(const SocketAddress& address) {
@@ -67,6 +68,8 @@ void Listener::accept() {
 void Listener::stop() {
   stopping_ = true;
   rest_.cancel();
+  // The kernel would still take connections, for nobody.
+  ::shutdown(fd_, SHUT_RDWR);
   if (!accept_.in_flight()) return;
   ring_.start_unwatched([this](io_uring_sqe* sqe) { io_uring_prep_cancel(sqe, &accept_, 0); });
 }

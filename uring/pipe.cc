@@ -70,7 +70,9 @@ std::unique_ptr<Pipe> PipePool::take() {
 }
 
 void PipePool::give(std::unique_ptr<Pipe> pipe) {
-  if (pipe != nullptr && pipe->bytes() == 0 && free_.size() < kept_) free_.push_back(std::move(pipe));
+  // One that the kernel made small is not kept: the next may be as large as it should.
+  const bool is_good = pipe != nullptr && pipe->bytes() == 0 && pipe->capacity() >= capacity_;
+  if (is_good && free_.size() < kept_) free_.push_back(std::move(pipe));
 }
 
 }  // namespace uring

@@ -20,6 +20,7 @@ bool Relay::start(Stream& source, Stream& target, std::uint64_t bytes) {
   source_ = &source;
   target_ = &target;
   left_ = bytes;
+  futile_ = 0;
   source.tap_input(*this);
   target.tap_output(*this);
   pump();
@@ -68,10 +69,15 @@ void Relay::pump() {
       if (result == 0) return handler_.on_source_broken(0);
       dry = result == -EAGAIN || result == -EINTR;
       if (result < 0 && !dry) return handler_.on_source_broken(static_cast<int>(-result));
-      if (result > 0) left_ -= static_cast<std::uint64_t>(result);
+      if (result > 0) {
+        left_ -= static_cast<std::uint64_t>(result);
+        futile_ = 0;
+      }
     }
     if (pipe_->bytes() == 0) {
       if (left_ == 0) return finish();
+      // An urgent byte (TCP's MSG_OOB) is in the way of splice(2), and poll(2) says that there is something to read.
+      if (dry && ++futile_ > kMostFutile) return handler_.on_source_broken(EPROTO);
       if (dry) return source_->await_input();
     }
     const std::int64_t result = pipe_->drain(target_->fd(), left_ > 0);

@@ -49,6 +49,8 @@ class Relay final : public StreamTap {
  public:
   /// Bytes that one relay moves in one turn: others wait that long.
   static constexpr std::uint64_t kShare = 512U << 10;
+  /// Times in a row that the source may be found without anything to read when it should have something.
+  static constexpr std::uint32_t kMostFutile = 64;
 
   Relay(RelayRoom& room, RelayHandler& handler) : room_(room), handler_(handler) {}
   ~Relay() override { stop(); }
@@ -80,7 +82,8 @@ class Relay final : public StreamTap {
   Stream* target_ = nullptr;
   std::unique_ptr<Pipe> pipe_;
   std::uint64_t left_ = 0;
-  bool going_on_ = false;  ///< stands in the room's list
+  std::uint32_t futile_ = 0;  ///< times in a row that there was something to read, and could not be had
+  bool going_on_ = false;     ///< stands in the room's list
 };
 
 }  // namespace uring

@@ -9,6 +9,7 @@
 #include <mutex>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "uring/connector.h"
 #include "uring/mailbox.h"
@@ -17,8 +18,8 @@ namespace uring {
 
 class ResolveHandler {
  public:
-  /// nullptr: the name has no address now. Called in the asker's thread, in a later turn.
-  virtual void on_resolved(const SocketAddress* address) = 0;
+  /// In the order to try them; none: the name has no address now. Called in the asker's thread, in a later turn.
+  virtual void on_resolved(std::vector<SocketAddress> addresses) = 0;
 
  protected:
   ~ResolveHandler() = default;
@@ -40,11 +41,12 @@ class Resolution {
   Answer* answer_;  // null once it has been delivered
 };
 
-/// One thread for the whole process. Thread: resolve() may be called by any.
+/// A few threads for the whole process, so that a name whose server does not answer keeps no other waiting; none before
+/// the first question. A name is looked up once for all who ask meanwhile. Thread: resolve() may be called by any.
 class Resolver {
  public:
-  Resolver();
-  /// Ends the thread; no ring that asked may be in use any more.
+  Resolver() = default;
+  /// Ends the threads; no ring that asked may be in use any more.
   ~Resolver();
   Resolver(const Resolver&) = delete;
   Resolver& operator=(const Resolver&) = delete;
@@ -54,13 +56,18 @@ class Resolver {
                                                     ResolveHandler& handler);
 
  private:
+  static constexpr std::size_t kThreads = 4;
+
   void run();
+  [[nodiscard]] Resolution::Answer* take_question();
 
   std::mutex mutex_;
   std::condition_variable wake_;
   std::deque<Resolution::Answer*> questions_;
+  std::vector<Resolution::Answer*> under_way_;  ///< being looked up
+  std::vector<std::thread> threads_;
+  std::size_t idle_ = 0;  ///< threads that wait for a question
   bool stopping_ = false;
-  std::thread thread_;
 };
 
 }  // namespace uring

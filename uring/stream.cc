@@ -124,15 +124,8 @@ void Stream::resume() {
 
 void Stream::cancel_receive() {
   if (!receive_.in_flight()) return;
-  room_.ring.start_unwatched([this](io_uring_sqe* sqe) {
-    if (room_.cancel_by_opcode) {
-      io_uring_prep_cancel_fd(sqe, fd_, IORING_ASYNC_CANCEL_FD | abi::kCancelOp);
-      sqe->len = IORING_OP_RECV;
-    } else {
-      // By descriptor alone the send would be cancelled too.
-      io_uring_prep_cancel(sqe, &receive_, 0);
-    }
-  });
+  // By descriptor the kernel would look through all that is under way.
+  room_.ring.start_unwatched([this](io_uring_sqe* sqe) { io_uring_prep_cancel(sqe, &receive_, 0); });
 }
 
 void Stream::flush() {
@@ -183,8 +176,10 @@ void Stream::drain_and_close() {
 void Stream::close() {
   if (!is_open()) return;
   state_ = State::kClosing;
-  // A plain system call: it never blocks, and all that is in flight completes because of it.
+  // A plain system call: it never blocks, and all that is in flight completes because of it. Of a receive that has just
+  // been woken some kernels miss that (CVE-2026-23473).
   ::shutdown(fd_, SHUT_RDWR);
+  cancel_receive();
   join();
 }
 

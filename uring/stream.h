@@ -48,7 +48,6 @@ struct StreamRoom {
   Ring& ring;
   BufferRing& buffers;
   ChunkPool& chunks;
-  bool cancel_by_opcode;  ///< Features::cancel_by_opcode
   /// A connection of which so much has come pauses until the next turn, so that its owner can stop it; 0: it does not
   /// (without Features::limited_receive).
   std::uint32_t receive_limit = 0;
@@ -82,8 +81,8 @@ class Stream {
   [[nodiscard]] const SendQueue& queue() const { return queue_; }
   /// Starts one send of all that is queued, unless one is in flight.
   void flush();
-  /// A send has started and has not completed.
-  [[nodiscard]] bool sending() const { return send_.in_flight(); }
+  /// A send is with the kernel. Of one that a socket has room for, that is seen only within the turn that starts it.
+  [[nodiscard]] bool is_sending() const { return send_.in_flight(); }
 
   /// At most that many bytes with one receive, which is started anew each time; 0: all that comes, as it comes. A tap
   /// finds more of what it is to read still in the socket. Holds from the next receive that is started.
@@ -107,8 +106,6 @@ class Stream {
   void untap_output() { output_tap_ = nullptr; }
   [[nodiscard]] bool output_is_free() const { return !send_.in_flight() && queue_.bytes() == 0; }
   void await_output();
-  /// A send is with the kernel. Of one that a socket has room for, that is seen only within the turn that starts it.
-  [[nodiscard]] bool is_sending() const { return send_.in_flight(); }
 
   [[nodiscard]] bool is_open() const { return state_ == State::kOpen || state_ == State::kDraining; }
   [[nodiscard]] bool is_closed() const { return state_ == State::kClosed; }

@@ -16,10 +16,7 @@ constexpr std::size_t kPauseBytes = 1U << 20;
 Copied::Copied(Work& work)
     : work_(work),
       chunks_(kChunkBytes, kKeptChunkBytes),
-      room_{.ring = work.ring,
-            .buffers = buffers_,
-            .chunks = chunks_,
-            .cancel_by_opcode = work.features.cancel_by_opcode} {}
+      room_{.ring = work.ring, .buffers = buffers_, .chunks = chunks_} {}
 
 void Copied::start() {
   const bool dense = work_.features.incremental_buffers;

@@ -27,9 +27,10 @@ struct RequestTrace {
 
 // ---- the model ----
 
-/// The bytes break the protocol.
+/// The bytes break the protocol, or a bound of Sluice's own.
 struct BadRequest {
-  explicit BadRequest(const std::string& what) : text("Protocol error: " + what) {}
+  explicit BadRequest(const std::string& what)
+      : text((what.starts_with("sluice: ") ? "" : "Protocol error: ") + what) {}
   std::string text;  ///< may hold a NUL, taken from the bytes
 };
 
@@ -140,7 +141,7 @@ inline std::optional<Arguments> take_request(std::string& bytes, const resp::Req
     at += line->size() + 2;
     if (bytes[at - 1] != '\n') throw BadRequest("expected CRLF");
     if (Wide{at} + *length + 2 > Wide{limits.max_request_bytes}) {
-      throw BadRequest("request larger than max_request");
+      throw BadRequest("sluice: the request is larger than limits.max_request");
     }
     if (Wide{bytes.size()} < Wide{at} + *length + 2) return std::nullopt;
     arguments.push_back(bytes.substr(at, static_cast<std::size_t>(*length)));

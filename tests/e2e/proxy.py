@@ -35,13 +35,14 @@ def has_feature(name):
 class Proxy:
     """Started on a port of its own with the flags given: `Proxy(addresses, read_from="replica")` is `--read-from replica`.
 
-    `config` is the text of a YAML file to start it with; its "{folder}" becomes the proxy's own folder.
+    `config` is the text of a YAML file to start it with; its "{folder}" becomes the proxy's own folder. `under`: a command
+    that runs it.
     """
 
-    def __init__(self, nodes=None, config=None, wait=True, **flags):
+    def __init__(self, nodes=None, config=None, wait=True, under=(), **flags):
         self.port = reserve_port()
         self.folder = temporary_folder()
-        self._arguments = [binary()]
+        self._arguments = [*under, binary()]
         if config is not None:
             path = os.path.join(self.folder, "sluice.yaml")
             with open(path, "w", encoding="utf-8") as file:

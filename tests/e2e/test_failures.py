@@ -20,9 +20,9 @@ def setUpModule():
     unittest.addModuleCleanup(cluster.stop)
 
 
-def key_of(node, prefix):
-    """A key whose slot the node serves."""
-    slots = cluster.slots_of(node)
+def key_of(node, prefix, of=None):
+    """A key whose slot the node serves, of this module's cluster or of another."""
+    slots = (of or cluster).slots_of(node)
     return next(key for key in (prefix + ":%d" % index for index in range(100000)) if slot_of(key) in slots)
 
 
@@ -140,6 +140,47 @@ class Dead(TestCase):
         self.assert_in_time(started)
         self.victim.resume()
         self.check_it_is_back()
+
+
+class OneShard(TestCase):
+    """What is not about a dead shard's slots goes on."""
+
+    def test_info_is_that_of_the_others(self):
+        """Many clients ask for it on each new connection, and take an error for the end of all."""
+        lame = self.cluster(3, 0, node_timeout_ms=20000)
+        client = self.client(self.proxy(lame.addresses, refresh_interval="60s"))
+        alive, victim = lame.nodes[0], lame.nodes[2]
+        for index in range(300):
+            self.assertEqual(client.ask("SET", "lame:%d" % index, 1), "OK")
+        keys = sum(len(node.command("KEYS", "*")) for node in lame.nodes[:2])
+        victim.kill()
+        started = time.monotonic()
+        client.send(encode("INFO") + encode("GET", key_of(alive, "lame:none", lame)))
+        self.assertIn(b"db0:keys=%d," % keys, client.read_value())
+        self.assertIsNone(client.read_value())
+        self.assertLess(time.monotonic() - started, 5)
+        for node in lame.nodes[:2]:
+            node.kill()
+        self.assertIsInstance(client.ask("INFO"), ReplyError)
+
+    def test_a_silent_primary_is_not_waited_for_when_another_serves_its_slots(self):
+        silent = self.cluster(3, 1, node_timeout_ms=1500)
+        proxy = self.proxy(silent.addresses, workers=1, refresh_interval="60s", command_timeout="20s")
+        first, other = self.client(proxy), self.client(proxy)
+        victim = silent.nodes[0]
+        key = key_of(victim, "silent", silent)
+        for client in (first, other):
+            self.assertEqual(client.ask("SET", key, 1), "OK")
+        victim.pause()
+        self.addCleanup(victim.resume)
+        first.send(encode("SET", key, 2))  # may have run, so it waits
+        silent.wait_promoted(silent.nodes[3])
+        wait_until(lambda: self.knows(other, silent.nodes[3]), 5, "the proxy to have heard of the new primary")
+        self.assertEqual(other.ask("SET", key, 3), "OK")
+
+    @staticmethod
+    def knows(client, primary):
+        return b"node:%s,state=connected,role=primary" % primary.address.encode() in client.ask("SLUICE", "INFO")
 
 
 class Start(TestCase):

@@ -1,8 +1,10 @@
 """Commands about the whole key space: they reach every node, and their answers become one."""
+import re
 import unittest
 
 from cluster import slot_of
 from fixture import TestCase, shared_cluster, shared_proxy
+from process import wait_until
 
 
 class KeySpace(TestCase):
@@ -56,6 +58,25 @@ class KeySpace(TestCase):
             self.assertEqual(rows["used_memory_human"], "%.2fM" % (int(rows["used_memory"]) / 1024 / 1024))
             self.assertEqual(text.count("# Commandstats"), 1)
             client.call("HELLO", 3)
+
+    def test_a_scan_goes_on_at_the_node_that_has_taken_over(self):
+        """Also in a cluster of one shard: a cursor of one node means nothing to the other."""
+        cluster = self.cluster(1, 1)
+        proxy = self.proxy(cluster.addresses, workers=1)
+        client = self.client(proxy)
+        keys = ["walk:%d" % index for index in range(3000)]
+        self.assertEqual(client.ask("MSET", *[part for key in keys for part in (key, "x")]), "OK")
+        cluster.wait_replicated()
+        cursor, found = client.ask("SCAN", 0, "COUNT", 1500)
+        cluster.nodes[1].command("CLUSTER", "FAILOVER")
+        cluster.wait_promoted(cluster.nodes[1])
+        known = b"\r\nshards:1\r\n.*node:%s,state=connected,role=primary" % cluster.nodes[1].address.encode()
+        wait_until(lambda: client.ask("SET", "walk:0", "y") == "OK" and re.search(known, client.ask("SLUICE", "INFO"), re.DOTALL),
+                   10, "the proxy to know the new primary alone")
+        while cursor != b"0":
+            cursor, more = client.ask("SCAN", cursor, "COUNT", 1500)
+            found += more
+        self.assertEqual(set(found), {key.encode() for key in keys})
 
     def test_keys(self):
         keys = self.fill(300)

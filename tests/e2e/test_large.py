@@ -51,6 +51,17 @@ class Uploads(TestCase):
             self.assertEqual(other.read_until_closed(), b"-ERR Protocol error: " + error + b"\r\n")
             self.assertEqual(client.ask("GET", "bad"), b"good")
 
+    def test_an_urgent_byte(self):
+        """splice(2) does not pass it; the proxy must not go round and round before it."""
+        proxy = self.proxy(shared_cluster().addresses)
+        with proxy.raw() as client:
+            client.send(encode("SET", "urgent", b"x" * 500_000)[:200_000])
+            time.sleep(0.2)
+            client.socket.send(b"!", socket.MSG_OOB)
+            client.send(b"x" * 1000)
+            self.assertEqual(client.read_until_closed(10), b"")
+        self.assertIsNone(self.client(proxy).ask("GET", "urgent"))
+
     def test_many_large_arguments(self):
         client = self.client(shared_proxy())
         values = [value_of(seed, random.Random(seed).choice((0, 5, 65536, 300_000, 2 * MB))) for seed in range(30)]

@@ -1,14 +1,30 @@
 """Where the proxy listens, what its command line says, and the commands of its own."""
+import collections
+import ctypes
 import os
+import re
 import signal
 import socket
+import struct
 import subprocess
 import unittest
 
-from fixture import TestCase, shared_cluster, shared_proxy
+from fixture import TestCase, shared_cluster, shared_proxy, shared_standalone
 from process import reserve_port, temporary_folder, wait_until
 from proxy import binary
 from raw import RawClient
+
+
+def forbid_io_uring():
+    """In a child before it runs its program: a seccomp filter that lets io_uring_setup fail with EPERM."""
+    def step(code, jump_true, jump_false, value):
+        return struct.pack("HBBI", code, jump_true, jump_false, value)
+    steps = step(0x20, 0, 0, 0) + step(0x15, 0, 1, 425) + step(0x06, 0, 0, 0x00050001) + step(0x06, 0, 0, 0x7fff0000)
+    code = ctypes.create_string_buffer(steps, len(steps))
+    program = ctypes.create_string_buffer(struct.pack("HxxxxxxP", 4, ctypes.addressof(code)))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(38, 1, 0, 0, 0) != 0 or libc.prctl(22, 2, program) != 0:  # PR_SET_NO_NEW_PRIVS, PR_SET_SECCOMP
+        os._exit(99)
 
 
 class ListeningCase(TestCase):
@@ -47,6 +63,21 @@ class Listeners(ListeningCase):
         proxy = self.proxy(shared_cluster().addresses, config=config, listen=None, wait=False)
         for address in (("127.0.0.1", port), ("::1", port), path):
             self.check_soon(proxy, address)
+
+
+    def test_every_address_of_a_name(self):
+        """It listens on all; and a server is found at the one where it is."""
+        if subprocess.run(["unshare", "-m", "true"], stderr=subprocess.DEVNULL, check=False).returncode != 0:
+            self.skipTest("another /etc/hosts needs the right to mount")
+        hosts = os.path.join(temporary_folder(), "hosts")
+        with open(hosts, "w", encoding="ascii") as file:
+            file.write("127.0.0.3 sluice-many\n127.0.0.2 sluice-many\n127.0.0.1 sluice-many\n")
+        node = shared_standalone().primary
+        port = reserve_port()
+        proxy = self.proxy(["sluice-many:%d" % node.port], backend="standalone", listen="sluice-many:%d" % port, wait=False,
+                           under=("unshare", "-m", "sh", "-c", "mount --bind %s /etc/hosts && exec \"$@\"" % hosts, "sh"))
+        for host in ("127.0.0.1", "127.0.0.2", "127.0.0.3"):
+            self.check_soon(proxy, (host, port))
 
 
 class CommandLine(ListeningCase):
@@ -109,6 +140,13 @@ class CommandLine(ListeningCase):
                                       stdin=subprocess.DEVNULL, timeout=20, check=False)
                 self.assertEqual(done.returncode, code)
 
+    def test_without_io_uring(self):
+        for arguments in (("--nodes", shared_cluster().addresses[0]), ("--kernel-features",)):
+            done = subprocess.run([binary(), *arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT, timeout=20,
+                                  stdin=subprocess.DEVNULL, check=False, preexec_fn=forbid_io_uring)
+            self.assertEqual(done.returncode, 2, done.stdout)
+            self.assertIn(b"seccomp", done.stdout)
+
     def test_a_reload_that_is_not_built_harms_nobody(self):
         proxy = self.proxy(shared_cluster().addresses)
         client = self.client(proxy)
@@ -132,7 +170,64 @@ class OwnCommands(TestCase):
         self.assertIn(b"INFO", text)
 
     def test_info(self):
-        self.assertIn(b":", self.client(shared_proxy()).ask("SLUICE", "INFO"))
+        proxy = self.proxy(shared_cluster().addresses)
+        client = self.client(proxy)
+        for index in range(100):
+            self.assertEqual(client.ask("SET", "info:%d" % index, 1), "OK")
+        text = client.ask("SLUICE", "INFO").decode()
+        lines = [line.split(":", 1) for line in text.split("\r\n") if ":" in line]
+        nodes = [dict(item.split("=") for item in value.split(",")[1:]) for name, value in lines if name == "node"]
+        sums = collections.Counter()
+        for name, value in lines:
+            if re.fullmatch(r"[0-9]+(\.[0-9]+)?", value):
+                sums[name] += float(value)
+        self.assertEqual(sums["workers"], 2)
+        self.assertEqual(text.count("# Worker "), 2)
+        for name in ("commands", "turns", "client_sends", "client_receives", "backend_sends", "backend_receives",
+                     "client_buffers", "backend_requests", "backend_replies", "commands_per_send", "commands_per_turn"):
+            self.assertGreater(sums[name], 0, name)
+        self.assertGreaterEqual(sums["commands"], 101)
+        self.assertEqual((sums["shards"], sums["slots_covered"]), (6, 2 * 16384))
+        for name in ("client_buffers_in_use", "redirects_moved", "redirects_ask", "backend_connections_lost", "clients_refused",
+                     "requests_parked", "protocol_errors"):
+            self.assertEqual(sums[name], 0, name)
+            self.assertIn(name, sums)
+        self.assertEqual(len(nodes), 6)
+        self.assertTrue(any(node["state"] == "connected" and int(node["connections"]) > 0 for node in nodes), nodes)
+        self.assertTrue(all(node["role"] == "primary" for node in nodes), nodes)
+
+    def test_info_tells_refused_clients_and_reconnects(self):
+        cluster = self.cluster(3, 0)
+        proxy = self.proxy(cluster.addresses, workers=1, max_clients=2)
+        client = self.client(proxy)
+        wait_until(lambda: self.number(client, "clients") == 1, 5, "the one that looked whether it had started to be gone")
+        self.assertEqual(self.client(proxy).ask("PING"), "PONG")
+        with proxy.raw() as refused:
+            self.assertIn(b"max number of clients", refused.read_until_closed())
+        self.assertEqual(self.number(client, "clients_refused"), 1)
+        for index in range(50):
+            self.assertEqual(client.ask("SET", "info:%d" % index, 1), "OK")
+        before = self.number(client, "backend_connects")
+        cluster.kill_connections()
+        wait_until(lambda: self.number(client, "backend_connections_lost") >= 3, 5, "the proxy to have lost its connections")
+        for index in range(50):
+            self.assertEqual(client.ask("GET", "info:%d" % index), b"1")
+        self.assertGreaterEqual(self.number(client, "backend_connects"), before + 3)
+
+    def test_clients_go_to_the_worker_with_the_fewest(self):
+        proxy = self.proxy(shared_cluster().addresses, workers=3)
+        clients = [self.client(proxy) for _ in range(9)]
+        counts = lambda: sorted(int(count) for count in re.findall(rb"\nclients:(\d+)", clients[0].ask("SLUICE", "INFO")))
+        wait_until(lambda: counts() == [3, 3, 3], 5, "three clients for each worker")
+        for client in clients[3::3] + clients[5::3]:  # all of one worker but one, or some of each: the rest is made good
+            client.close()
+        wait_until(lambda: sum(counts()) == 5, 5, "the clients to be gone")
+        clients += [self.client(proxy) for _ in range(4)]
+        wait_until(lambda: counts() == [3, 3, 3], 5, "three clients for each worker again")
+
+    @staticmethod
+    def number(client, name):
+        return int(re.search(rb"\n%s:(\d+)" % name.encode(), client.ask("SLUICE", "INFO")).group(1))
 
     def test_unknown(self):
         self.assertTrue(self.client(shared_proxy()).call("SLUICE", "NOSUCH").startswith(b"-ERR"))

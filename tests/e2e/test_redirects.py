@@ -145,13 +145,11 @@ class Followed(TestCase):
             self.assertEqual([self.raw.read_value() for _ in range(100)], list(range(1, 101)))
             self.assertEqual(self.raw.ask("LRANGE", key, 0, -1), [b"%d" % index for index in range(100)])
 
-
     def test_a_read_is_not_overtaken_by_what_clears_everything(self):
         for number in range(3):
             key = "{cleared:%d}" % number
             self.assertEqual(self.raw.ask("SET", key, "value"), "OK")
-            source = cluster.primary_of(slot_of(key))
-            cluster.move_slot(slot_of(key), source, next(node for node in cluster.primaries() if node is not source))
+            cluster.move_slot(*self.ends_of(key))
             self.raw.send(encode("GET", key) + encode("FLUSHALL") + encode("SET", key, "new") + encode("GET", key))
             self.assertEqual([self.raw.read_value() for _ in range(4)], [b"value", "OK", "OK", b"new"])
 

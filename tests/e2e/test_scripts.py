@@ -59,5 +59,18 @@ class Endless(TestCase):
         self.check_kill()
 
 
+class Loading(TestCase):
+
+    def test_a_replica_that_is_down_is_left_out(self):
+        cluster = self.cluster(3, 1, node_timeout_ms=20000)
+        client = self.client(self.proxy(cluster.addresses))
+        self.assertEqual(client.ask("DBSIZE"), 0)
+        cluster.nodes[-1].kill()
+        digest = client.ask("SCRIPT", "LOAD", "return 7")
+        for index in range(20):
+            self.assertEqual(client.ask("EVALSHA", digest, 1, "script:%d" % index), 7)
+        self.assertEqual(client.ask("SCRIPT", "FLUSH"), "OK")
+
+
 if __name__ == "__main__":
     unittest.main()

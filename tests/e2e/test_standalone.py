@@ -2,8 +2,11 @@
 import random
 import unittest
 
+from cluster import Standalone
 from fixture import TestCase, shared_standalone, shared_standalone_proxy
+from process import wait_until
 from raw import encode
+from server import HOST
 
 
 class Databases(TestCase):
@@ -70,6 +73,56 @@ class Databases(TestCase):
         for _ in range(20):
             self.assertEqual(third.call("HGETALL", "h"), b"%1\r\n$1\r\nf\r\n$3\r\ntwo\r\n")
             self.assertEqual(self.raw.call("HGETALL", "h"), b"*2\r\n$1\r\nf\r\n$4\r\nzero\r\n")
+
+
+class Replicated(TestCase):
+
+    def setUp(self):
+        super().setUp()
+        self.group = Standalone(2)
+        self.addCleanup(self.group.stop)
+
+    def test_reads_go_to_the_replicas(self):
+        """Which are known from the primary alone, and read from by their databases too."""
+        proxy = self.proxy(self.group.addresses[:1], backend="standalone", read_from="replica")
+        clients = [self.client(proxy) for _ in range(8)]
+        for number, client in enumerate(clients):
+            self.assertEqual(client.ask("SELECT", number % 3), "OK")
+            self.assertEqual(client.ask("SET", "key%d" % number, number), "OK")
+        for replica in self.group.replicas:
+            wait_until(lambda r=replica: r.client(db=1).get("key7") == b"7", 5, "%r to catch up" % replica)
+        before = [node.calls("get") for node in self.group.nodes]
+        for _ in range(20):
+            for number, client in enumerate(clients):
+                self.assertEqual(client.ask("GET", "key%d" % number), b"%d" % number)
+        reads = [node.calls("get") - count for node, count in zip(self.group.nodes, before)]
+        self.assertEqual((reads[0], sum(reads)), (0, 160))
+        self.assertGreater(min(reads[1:]), 0)
+
+    def test_a_replica_that_becomes_the_primary(self):
+        proxy = self.proxy(self.group.addresses, backend="standalone", refresh_interval="1s")
+        client = self.client(proxy)
+        self.assertEqual(client.ask("SET", "key", "old"), "OK")
+        old, new, other = self.group.nodes
+        new.command("REPLICAOF", "NO", "ONE")
+        for node in (old, other):
+            node.command("REPLICAOF", HOST, new.port)
+        wait_until(lambda: client.ask("SET", "key", "new") == "OK" and new.command("GET", "key") == b"new", 15,
+                   "writes to reach the new primary")
+        self.assertEqual(client.ask("GET", "key"), b"new")
+
+    def test_a_primary_that_dies(self):
+        proxy = self.proxy(self.group.addresses, backend="standalone")
+        client = self.client(proxy)
+        self.assertEqual(client.ask("SET", "key", "old"), "OK")
+        old, new, other = self.group.nodes
+        wait_until(lambda: new.command("GET", "key") == b"old", 5, "the replica to catch up")
+        old.kill()
+        new.command("REPLICAOF", "NO", "ONE")
+        other.command("REPLICAOF", HOST, new.port)
+        self.assertEqual(client.ask("GET", "key"), b"old")
+        self.assertEqual(client.ask("SET", "key", "new"), "OK")
+        self.assertEqual(new.command("GET", "key"), b"new")
 
 
 class NoSlots(TestCase):

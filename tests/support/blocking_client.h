@@ -31,6 +31,7 @@ namespace tests {
 class BlockingClient {
  public:
   static constexpr std::chrono::seconds kTimeout{10};
+  static constexpr const char* kClosed = "the connection was closed";  ///< what() of the runtime_error
 
   BlockingClient() = default;
   BlockingClient(BlockingClient&& other) noexcept
@@ -112,7 +113,9 @@ class BlockingClient {
 
  private:
   static void require(bool success, const char* what) {
-    if (!success) throw std::system_error(errno, std::generic_category(), what);
+    if (success) return;
+    if (errno == EPIPE || errno == ECONNRESET) throw std::runtime_error(kClosed);
+    throw std::system_error(errno, std::generic_category(), what);
   }
 
   void receive() {
@@ -123,7 +126,7 @@ class BlockingClient {
       length = ::recv(socket_, chunk.data(), chunk.size(), 0);
     } while (length < 0 && errno == EINTR);
     require(length >= 0, "recv");
-    if (length == 0) throw std::runtime_error("the connection was closed");
+    if (length == 0) throw std::runtime_error(kClosed);
     received_.append(chunk.data(), static_cast<std::size_t>(length));
   }
 

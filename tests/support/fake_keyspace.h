@@ -3,6 +3,7 @@
 // for keys that are apart. Source: Redis Cluster specification, "Cluster live reconfiguration". Thread: any.
 #pragma once
 
+#include <algorithm>
 #include <chrono>
 #include <cstdint>
 #include <map>
@@ -41,8 +42,8 @@ class FakeKeyspace {
     const std::string_view name = arguments[0];
     if (name == "PING") {
       writer.simple("PONG");
-    } else if (name == "DBSIZE") {
-      writer.integer(static_cast<std::int64_t>(data_[node].size()));
+    } else if (name == "DBSIZE" || name == "FLUSHALL") {
+      answer_for_all(node, name, writer);
     } else if (name == "CLUSTER") {
       write_slots(writer);
     } else if (const auto refusal = refuse(node, arguments, asking)) {
@@ -72,7 +73,20 @@ class FakeKeyspace {
     }
   }
 
-  /// While down, a node answers CLUSTERDOWN to all that has a key.
+  /// A slot has a new owner, at once and without its keys.
+  void give(cluster::Slot slot, NodeIndex to) {
+    const std::lock_guard lock(mutex_);
+    owner_[slot] = to;
+  }
+
+  /// A node's slots are another's, which has the data too, as a replica that has taken over.
+  void promote(NodeIndex from, NodeIndex to) {
+    const std::lock_guard lock(mutex_);
+    std::ranges::replace(owner_, from, to);
+    data_[to].insert(data_[from].begin(), data_[from].end());
+  }
+
+  /// While down, a node answers CLUSTERDOWN to all that is about data.
   void set_down(NodeIndex node, bool down) {
     const std::lock_guard lock(mutex_);
     down_[node] = down;
@@ -90,6 +104,16 @@ class FakeKeyspace {
 
  private:
   using Data = std::map<std::string, std::string, std::less<>>;
+
+  void answer_for_all(NodeIndex node, std::string_view name, resp::Writer& writer) {
+    if (down_[node]) {
+      ++refusals_;
+      return writer.error(kDown);
+    }
+    if (name == "DBSIZE") return writer.integer(static_cast<std::int64_t>(data_[node].size()));
+    data_[node].clear();
+    writer.simple("OK");
+  }
 
   static std::vector<std::string_view> keys_of(Arguments arguments) {
     const std::string_view name = arguments[0];
@@ -111,7 +135,7 @@ class FakeKeyspace {
     }
     if (down_[node]) {
       ++refusals_;
-      return "CLUSTERDOWN The cluster is down";
+      return kDown;
     }
     const auto moving = moving_to_.find(slot);
     const bool complete = present == keys.size();
@@ -194,6 +218,7 @@ class FakeKeyspace {
     }
   }
 
+  static constexpr const char* kDown = "CLUSTERDOWN The cluster is down";
   static constexpr const char* kTryAgain = "TRYAGAIN Multiple keys request during rehashing of slot";
 
   const std::vector<std::uint16_t> ports_;

@@ -23,7 +23,7 @@ namespace tests {
 class Proxy {
  public:
   /// Runs until destroyed. Of `config`, the listeners and the log are not looked at.
-  explicit Proxy(sluice::Config config) {
+  explicit Proxy(sluice::Config config, const uring::Features& features = uring::probe_features().features) {
     config.log.level = sluice::LogLevel::kOff;
     sluice::set_up_log(config.log);
     // Between looking for a free port and listening on it somebody else may take it.
@@ -31,9 +31,10 @@ class Proxy {
     for (int attempt = 0; attempt < 5; ++attempt) {
       port_ = free_port();
       config.listen = {{.address = {.host = "127.0.0.1", .port = port_, .path = {}}}};
-      server_ = std::make_unique<sluice::Server>(config, uring::probe_features().features);
-      problem = server_->start();
-      if (problem.empty()) return;
+      server_ = std::make_unique<sluice::Server>(config, features);
+      const auto failed = server_->start();
+      if (!failed) return;
+      problem = failed->message;
     }
     throw std::runtime_error(problem);
   }

@@ -41,8 +41,7 @@ class Turns {
   static constexpr std::chrono::seconds kPatience{10};  ///< nothing a test waits for takes longer, sanitizers included
 
   explicit Turns(BufferShape shape = {}, unsigned entries = 64, std::uint32_t chunk_bytes = 1024)
-      : chunks(chunk_bytes, std::size_t{1} << 20),
-        room{.ring = ring, .buffers = buffers, .chunks = chunks, .cancel_by_opcode = features().cancel_by_opcode} {
+      : chunks(chunk_bytes, std::size_t{1} << 20), room{.ring = ring, .buffers = buffers, .chunks = chunks} {
     if (const std::error_code error = ring.open(entries)) throw std::system_error(error, "ring");
     if (const std::error_code error = buffers.open(ring, 1, shape.count, shape.size, shape.incremental)) {
       throw std::system_error(error, "buffer ring");

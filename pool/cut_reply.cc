@@ -1,0 +1,31 @@
+#include "pool/cut_reply.h"
+
+#include <algorithm>
+
+namespace pool {
+
+void CutReply::append(std::string_view piece, std::size_t more, std::size_t max_bytes) {
+  const std::size_t have = bytes().size();
+  const std::size_t needed = have + piece.size();
+  if (needed > max_bytes) return pass_over();
+  if (chunk_ == nullptr || chunk_->room() < piece.size()) {
+    const std::size_t capacity = std::min(std::max(needed + more, 2 * have), max_bytes);
+    uring::Chunk* larger = chunks_.take(std::max(capacity, needed));
+    larger->append(bytes());
+    if (chunk_ != nullptr) chunks_.release(chunk_);
+    chunk_ = larger;
+  }
+  chunk_->append(piece);
+}
+
+void CutReply::pass_over() {
+  clear();
+  passed_over_ = true;
+}
+
+void CutReply::clear() {
+  passed_over_ = false;
+  if (chunk_ != nullptr) chunks_.release(std::exchange(chunk_, nullptr));
+}
+
+}  // namespace pool
