@@ -11,8 +11,10 @@ void CutReply::append(std::string_view piece, std::size_t more, std::size_t max_
   if (chunk_ == nullptr || chunk_->room() < piece.size()) {
     const std::size_t capacity = std::min(std::max(needed + more, 2 * have), max_bytes);
     uring::Chunk* larger = chunks_.take(std::max(capacity, needed));
-    larger->append(bytes());
-    if (chunk_ != nullptr) chunks_.release(chunk_);
+    if (chunk_ != nullptr) {
+      larger->append(bytes());
+      chunks_.release(chunk_);
+    }
     chunk_ = larger;
   }
   chunk_->append(piece);

@@ -93,7 +93,8 @@ void Lane::on_sent() {
 
 void Lane::connect() {
   if (retired_) return;
-  if (const auto address = uring::SocketAddress::numeric(node_.host(), node_.port())) return connect_to(*address);
+  if (const auto address = uring::SocketAddress::numeric(node_.host(), node_.port()))
+    return connect_to(*address, pool_.settings_.connect_timeout);
   state_ = State::kResolving;
   progress_ms_ = pool_.now_ms_;
   resolution_ = pool_.resolver_.resolve(node_.host(), node_.port(), pool_.room_.ring.fd(), *this);
@@ -103,18 +104,23 @@ void Lane::on_resolved(std::vector<uring::SocketAddress> addresses) {
   resolution_.reset();
   if (addresses.empty()) return fail("the host name has no address");
   others_.assign(addresses.rbegin(), addresses.rend());
+  progress_ms_ = pool_.now_ms_;
   connect_to_next();
 }
 
+/// All addresses of a name share one connect_timeout.
 void Lane::connect_to_next() {
+  const std::chrono::milliseconds spent(pool_.now_ms_ - progress_ms_);
+  const auto left = std::max(pool_.settings_.connect_timeout - spent, std::chrono::milliseconds(1));
+  const auto share = left / static_cast<std::int64_t>(others_.size());
   const uring::SocketAddress next = others_.back();
   others_.pop_back();
-  connect_to(next);
+  connect_to(next, share);
 }
 
-void Lane::connect_to(const uring::SocketAddress& address) {
+void Lane::connect_to(const uring::SocketAddress& address, std::chrono::milliseconds timeout) {
   state_ = State::kConnecting;
-  connector_.connect(address, pool_.settings_.connect_timeout);
+  connector_.connect(address, timeout);
 }
 
 void Lane::on_connect_failed(int error) {
@@ -225,7 +231,7 @@ void Lane::tick(std::uint32_t now_ms) {
     pool_.has_silent_node_ |= is_silent();
     if (quiet_ms <= settings.command_timeout_ms) return;
     give_up("no reply within command_timeout");
-  } else if (settings.idle_timeout_ms != 0 && now_ms - used_ms_ > settings.idle_timeout_ms) {
+  } else if (settings.idle_timeout_ms != 0 && now_ms - used_ms_ > settings.idle_timeout_ms && !node_.failing()) {
     state_ = State::kClosing;
     stream_.close();
   } else if (quiet_ms > settings.ping_interval_ms) {
@@ -471,7 +477,7 @@ void Lane::lose_all(std::string_view reason) {
 void Lane::on_reply(PendingReply& pending, std::string_view reply) {
   pool_.pending_replies_.release(pending);
   const bool refuses = reply.starts_with("-LOADING") || reply.starts_with("-MASTERDOWN");
-  if (refuses || reply[0] != '-') node_.on_ping(!refuses);
+  node_.on_ping(!refuses);
 }
 
 void Lane::on_lost(PendingReply& pending, Loss, std::string_view) {

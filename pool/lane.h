@@ -107,7 +107,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   void connect();
   void on_resolved(std::vector<uring::SocketAddress> addresses) override;
   void connect_to_next();
-  void connect_to(const uring::SocketAddress& address);
+  void connect_to(const uring::SocketAddress& address, std::chrono::milliseconds timeout);
   void on_connected(int fd) override;
   void on_connect_failed(int error) override;
   void on_handshake_reply(std::string_view reply);

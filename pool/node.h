@@ -53,6 +53,8 @@ class Node {
   [[nodiscard]] bool is_replica() const { return replica_; }
   /// It has answered that it serves no data now. Of a replica others may be read; it is failing until a PING says more.
   void note_refusal() { failing_ |= replica_; }
+  /// From a replica it has become a primary: what it could not do as one says nothing any more.
+  void note_promotion() { failing_ = false; }
 
   /// Connects when it never has and its zone is not known, so that its hand-shake tells. Only a wanted node tries again
   /// when that fails.
@@ -89,8 +91,8 @@ class Node {
   void on_lane_failed(std::uint32_t failures_in_a_row);
   /// It takes connections but does not answer: failing at once, the threshold is for what may be an accident.
   void on_silence() { failing_ = true; }
-  /// It answers PING: that it serves, or that it does not (LOADING, MASTERDOWN).
-  void on_ping(bool serves) { failing_ = !serves; }
+  /// It answers PING: that it serves, or that it does not (LOADING, MASTERDOWN); see note_refusal().
+  void on_ping(bool serves) { failing_ = !serves && replica_; }
   void tick(std::uint32_t now_ms);
   void revive(std::uint32_t now_ms);
   void retire(std::string_view reason);

@@ -77,7 +77,8 @@ struct alignas(64) PendingReply {
   };
   std::uint32_t salt = 0;  ///< the client's, see Node::lane
   RequestKind kind;
-  std::uint8_t hops = 0;  ///< redirects followed so far
+  std::uint8_t hops : 7 = 0;  ///< redirects followed so far
+  bool in_doubt : 1 = false;  ///< on no connection: what becomes of it depends on later ones
   State state = State::kWaiting;
   std::uint16_t part = 0;  ///< the owner's number of this part of a split command
 
@@ -113,6 +114,7 @@ class PendingReplies {
     pending.kind = {};
     pending.salt = 0;
     pending.hops = 0;
+    pending.in_doubt = false;
     pending.part = 0;
     pending.next = free_;
     free_ = &pending;

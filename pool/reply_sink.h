@@ -42,8 +42,8 @@ class ReplySink {
   /// No reply will come. The sink owns `pending` from now on: it answers for it or sends it again.
   virtual void on_lost(PendingReply& pending, Loss loss, std::string_view reason) = 0;
   /// The request that this one must not overtake: of those that the same client has sent before it for the same slot,
-  /// the last one that is not answered. nullptr also while none of the client's has had to wait: then those for one
-  /// slot come back, and go on, in their order.
+  /// the last one that is not answered, as far as the sink looks. nullptr also while none of the client's has had to
+  /// wait: then those for one slot come back, and go on, in their order.
   [[nodiscard]] virtual PendingReply* one_before(const PendingReply&) const { return nullptr; }
 
  protected:

@@ -369,32 +369,33 @@ void Dispatch::send_everywhere(Session& session, const Command& command, const r
   const std::vector<cluster::Shard>& shards = worker_.router().topology().shards;
   const bool replicas = command.request_policy == RequestPolicy::kAllNodes;
   pool::RequestKind kind = kind_of(session, command);
-  kind.read_only |= merge == Merge::kInfo;
-  if (!may_go_everywhere(session, kind.read_only)) return;
+  const bool is_harmless = kind.read_only || merge == Merge::kInfo;
+  if (!may_go_everywhere(session, is_harmless)) return;
   const bool one_node = shards.size() == 1 && (!replicas || shards.front().replicas.empty());
   if (shards.empty() || one_node) {
     kind.slot = shards.empty() ? pool::RequestKind::kNoSlot : shards.front().ranges.front().first;
     send(session, kind, request);
   } else {
-    fan_out(session, kind, request, merge, replicas);
+    fan_out(session, command, kind, request, merge);
   }
   // What follows a change of everything waits for all of it.
-  if (!kind.read_only) session.fenced = session.outstanding() > 0;
+  if (!is_harmless) session.fenced = session.outstanding() > 0;
 }
 
-void Dispatch::fan_out(Session& session, pool::RequestKind kind, const resp::Request& request, Merge merge,
-                       bool replicas) {
+void Dispatch::fan_out(Session& session, const Command& command, pool::RequestKind kind, const resp::Request& request,
+                       Merge merge) {
   const std::string bytes(bytes_of(request));  // the first part may take the client's own chunk with it
   FanOut& parts = FanOut::begin(worker_, session.expect(kind), merge, 0);
   for (const cluster::Shard& shard : worker_.router().topology().shards) {
     kind.slot = shard.ranges.front().first;
     parts.send(kind, bytes, nullptr, {}, merge == Merge::kInfo);
-    if (!replicas) continue;
+    if (command.request_policy != RequestPolicy::kAllNodes) continue;
     for (const cluster::Node& replica : shard.replicas) {
       pool::RequestKind fixed = kind;
       fixed.fixed_node = true;
       pool::Node& node = worker_.pool().node(replica.address.host, replica.address.port);
-      parts.send(fixed, bytes, &node, {}, true);  // a script that it lacks is sent again when it is asked for
+      // Of a script that a replica lacks its client hears (NOSCRIPT), and loads it again.
+      parts.send(fixed, bytes, &node, {}, command.name == "script|load");
     }
   }
   parts.end();

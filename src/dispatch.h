@@ -40,7 +40,8 @@ class Dispatch {
   void send_keyed(Session& session, const resp::Command& command, const resp::Request& request);
   void send_split(Session& session, const resp::Command& command, const resp::Request& request);
   void send_everywhere(Session& session, const resp::Command& command, const resp::Request& request, Merge merge);
-  void fan_out(Session& session, pool::RequestKind kind, const resp::Request& request, Merge merge, bool replicas);
+  void fan_out(Session& session, const resp::Command& command, pool::RequestKind kind, const resp::Request& request,
+               Merge merge);
   void send_special(Session& session, const resp::Command& command, const resp::Request& request);
   void send(Session& session, const pool::RequestKind& kind, const resp::Request& request);
   void send_large(Session& session, pool::RequestKind kind, const resp::Request& request);

@@ -23,6 +23,7 @@ Followed Doubts::followed(const PendingReply& place, std::uint16_t slot) {
 }
 
 void Doubts::add(const PendingReply& place, PendingReply& pending, FanOut* split, std::string_view error) {
+  pending.in_doubt = true;
   doubts_[pending.kind.slot].push_back({&place, &pending, split, std::string(error)});
 }
 
@@ -79,6 +80,7 @@ void Doubts::reconsider() {
 
 void Doubts::retry(const std::vector<Doubt>& doubts) {
   for (const Doubt& each : doubts) {
+    each.pending->in_doubt = false;
     if (!session_.park(*each.pending)) give_up(each);
   }
 }

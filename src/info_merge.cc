@@ -141,7 +141,7 @@ struct Line {
 
 }  // namespace
 
-std::string merge_info(std::span<const Part> parts) {
+std::string merge_info(std::span<const Part> parts, std::size_t missing) {
   std::map<std::string_view, std::uint64_t> sums;
   std::map<std::string_view, std::map<std::string_view, Row>> rows;  // by the heading that they stand under
   for (const Part& part : parts) {
@@ -171,6 +171,7 @@ std::string merge_info(std::span<const Part> parts) {
     if (under == rows.end()) continue;
     for (const auto& [field, row] : under->second) text.append(field).append(":").append(row.text()).append("\r\n");
   }
+  if (missing > 0) text.append("# Sluice\r\nsluice_nodes_missing:").append(std::to_string(missing)).append("\r\n");
   const std::string_view tag = parts[0].reply[0] == '=' ? "txt:" : "";
   return parts[0].reply.substr(0, 1) + std::to_string(text.size() + tag.size()) + "\r\n" + std::string(tag) + text +
          "\r\n";

@@ -2,6 +2,7 @@
 // Thread: any; a pure function.
 #pragma once
 
+#include <cstddef>
 #include <span>
 #include <string>
 
@@ -9,7 +10,8 @@
 
 namespace sluice {
 
-/// `parts` hold bulk or verbatim strings. The result has the shape of the first.
-[[nodiscard]] std::string merge_info(std::span<const Part> parts);
+/// `parts` hold bulk or verbatim strings. The result has the shape of the first. `missing`: nodes that have not
+/// answered; they are counted at the end.
+[[nodiscard]] std::string merge_info(std::span<const Part> parts, std::size_t missing);
 
 }  // namespace sluice

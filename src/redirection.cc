@@ -105,7 +105,6 @@ void Redirection::heed(ErrorKind kind) {
       ++counters_.loading;
       trouble_ = "a node is loading its data";
       pool_.answering().note_refusal();
-      refresh_.refresh_topology();
       break;
     case ErrorKind::kReadOnly:
       ++counters_.read_only;

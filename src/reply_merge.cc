@@ -220,7 +220,7 @@ std::string merge_replies(Merge merge, std::span<const Part> all, std::size_t pl
     case Merge::kAnyNotNull:
       return any_not_null(parts, random);
     case Merge::kInfo:
-      return merge_info(parts);
+      return merge_info(parts, all.size() - parts.size());
   }
   return unmergeable();
 }

@@ -127,7 +127,9 @@ void Router::move_slot(cluster::Slot slot, const cluster::Address& primary) {
 
 void Router::resolve() {
   ++version_;
+  std::vector<Node*> replicas;
   for (const auto& [name, node] : pool_.nodes()) {
+    if (node->is_replica()) replicas.push_back(node.get());
     node->set_wanted(false);
     node->set_replica(false);
   }
@@ -147,7 +149,10 @@ void Router::resolve() {
     nodes.all.insert(nodes.all.end(), nodes.replicas.begin(), nodes.replicas.end());
   }
   // A node that has just been promoted may still stand among the replicas of another shard.
-  for (const ShardNodes& shard : shards_) shard.primary->set_replica(false);
+  for (const ShardNodes& shard : shards_) {
+    shard.primary->set_replica(false);
+    if (std::ranges::find(replicas, shard.primary) != replicas.end()) shard.primary->note_promotion();
+  }
   if (config_.read_from != ReadFrom::kZone) return;
   for (const ShardNodes& shard : shards_) {
     for (Node* node : shard.all) node->introduce();

@@ -319,14 +319,11 @@ PendingReply* Session::one_before(const PendingReply& pending) const {
 PendingReply* Session::one_before(const PendingReply& place, std::uint16_t slot) const {
   if (!has_parked_) return nullptr;
   PendingReply* before = nullptr;
-  PendingReply* last = nullptr;
   int looked_at = 0;
   for (PendingReply* each = line_.front(); each != &place; each = each->next) {
-    if (each->state == PendingReply::State::kWaiting) {
-      last = each;
-      if (each->kind.slot == slot) before = each;
-    }
-    if (++looked_at == limits::kOrderSearch) return last;
+    // One in doubt waits for this one instead.
+    if (each->state == PendingReply::State::kWaiting && each->kind.slot == slot && !each->in_doubt) before = each;
+    if (++looked_at == limits::kOrderSearch) return before;
   }
   return before;
 }

@@ -37,9 +37,9 @@ void TopologyRefresh::tick(std::uint32_t now_ms, bool in_trouble) {
   if (rested && (wanted_ || by_interval || patched || late)) start(now_ms);
 }
 
-/// Nodes worth asking, the best first: one of the configured entry nodes, which nobody else's answers can displace (an
-/// address may have come to be another cluster's); known primaries that are well, then replicas, then the other
-/// entries.
+/// Nodes worth asking, the best first: of a cluster one of the configured entry nodes, which nobody else's answers can
+/// displace (an address may have come to be another cluster's); known primaries that are well, then replicas, then the
+/// other entries.
 std::vector<cluster::Address> TopologyRefresh::candidates() {
   std::vector<cluster::Address> well;
   std::vector<cluster::Address> rest;
@@ -56,7 +56,7 @@ std::vector<cluster::Address> TopologyRefresh::candidates() {
   std::shuffle(primaries.begin(), primaries.end(), random_);
   std::shuffle(replicas.begin(), replicas.end(), random_);
   std::vector<cluster::Address> entry;
-  std::ranges::sample(config_.nodes, std::back_inserter(entry), 1, random_);
+  if (router_.is_cluster()) std::ranges::sample(config_.nodes, std::back_inserter(entry), 1, random_);
   for (const std::vector<cluster::Address>& list :
        {std::cref(entry), std::cref(primaries), std::cref(replicas), std::cref(config_.nodes)}) {
     for (const cluster::Address& address : list) consider(address);
@@ -100,7 +100,7 @@ void TopologyRefresh::start(std::uint32_t now_ms) {
     answers_.push_back({.asked = address, .topology = {}, .replicas = {}});
   }
   outstanding_ = lanes.size();
-  if (lanes.empty()) wanted_ = true;
+  if (lanes.empty()) ask_again();
   for (std::size_t i = 0; i < lanes.size(); ++i) {
     pool::PendingReply& pending = pending_.take();
     pending.sink = this;
@@ -155,9 +155,28 @@ void TopologyRefresh::read_role(const resp::Value& reply, Answer& answer) const 
   }
 }
 
+/// Nobody knew, or could be asked: after a rest, and a longer one while what is known may do.
+void TopologyRefresh::ask_again() {
+  (router_.knows_topology() ? incomplete_ : wanted_) = true;
+}
+
+/// Of several that call themselves primaries the known one stays it. While that one has not said otherwise, and its
+/// connections are well, it is no reason to leave it that it is slow.
 cluster::Topology TopologyRefresh::standalone_topology() const {
-  const auto primary =
-      std::find_if(answers_.begin(), answers_.end(), [](const Answer& each) { return each.is_primary; });
+  const auto known = [this](const Answer& each) {
+    return router_.knows_topology() && each.asked == router_.topology().shards.front().primary.address;
+  };
+  const auto is_primary = [](const Answer& each) { return each.is_primary; };
+  auto primary = std::ranges::find_if(answers_, [&](const Answer& each) { return known(each) && each.is_primary; });
+  if (primary == answers_.end()) {
+    const bool has_resigned =
+        std::ranges::any_of(answers_, [&](const Answer& each) { return known(each) && each.heard; });
+    if (!has_resigned && router_.knows_topology()) {
+      const cluster::Address& address = router_.topology().shards.front().primary.address;
+      if (!pool_.node(address.host, address.port).failing()) return {};
+    }
+    primary = std::ranges::find_if(answers_, is_primary);
+  }
   if (primary == answers_.end()) return {};
   cluster::Shard shard;
   shard.primary.address = primary->asked;
@@ -182,7 +201,7 @@ void TopologyRefresh::finish() {
   answers_.clear();
   outstanding_ = 0;
   if (found.shards.empty()) {
-    wanted_ = true;  // nobody knew: ask again after a rest
+    ask_again();
     return;
   }
   incomplete_ = found.slots_covered() < cluster::kSlotCount;

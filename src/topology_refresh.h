@@ -56,6 +56,7 @@ class TopologyRefresh final : pool::ReplySink, public RefreshRequester {
 
   void start(std::uint32_t now_ms);
   void finish();
+  void ask_again();
   [[nodiscard]] std::vector<cluster::Address> candidates();
   [[nodiscard]] cluster::Topology standalone_topology() const;
   void read_role(const resp::Value& reply, Answer& answer) const;

@@ -51,6 +51,7 @@ TEST_F(PendingRepliesTest, ARowThatIsTakenAgainIsAsNew) {
   used.kind = {.slot = 5, .database = 3, .read_only = true, .silent = true};
   used.salt = 7;
   used.hops = 2;
+  used.in_doubt = true;
   used.part = 9;
   used.waiting.position = 11;
   rows_.hold(used, std::string(1000, 'x'));
@@ -63,6 +64,7 @@ TEST_F(PendingRepliesTest, ARowThatIsTakenAgainIsAsNew) {
   EXPECT_EQ(again.next, nullptr);
   EXPECT_EQ(again.salt, 0U);
   EXPECT_EQ(again.hops, 0);
+  EXPECT_FALSE(again.in_doubt);
   EXPECT_EQ(again.part, 0);
   EXPECT_EQ(again.kind.slot, RequestKind::kNoSlot);
   EXPECT_FALSE(again.kind.silent);

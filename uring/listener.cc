@@ -30,8 +30,7 @@ Listener::Listener(Ring& ring, AcceptHandler& handler)
     : ring_(ring), handler_(handler), accept_(Operation::bound<&Listener::on_accept>(this)), rest_(ring, *this) {}
 
 Listener::~Listener() {
-  // First the path: once the socket is closed another process may listen there.
-  if (!unix_path_.empty()) ::unlink(unix_path_.c_str());
+  leave_path();
   if (fd_ >= 0) ::close(fd_);
 }
 
@@ -55,6 +54,12 @@ std::error_code Listener::open(const SocketAddress& address) {
   return {};
 }
 
+/// Before the socket ends: from then on another process may listen there.
+void Listener::leave_path() {
+  if (!unix_path_.empty()) ::unlink(unix_path_.c_str());
+  unix_path_.clear();
+}
+
 void Listener::start() {
   accept();
 }
@@ -68,6 +73,7 @@ void Listener::accept() {
 void Listener::stop() {
   stopping_ = true;
   rest_.cancel();
+  leave_path();
   // The kernel would still take connections, for nobody.
   ::shutdown(fd_, SHUT_RDWR);
   if (!accept_.in_flight()) return;

@@ -33,6 +33,7 @@ class Listener final : TimerHandler {
   [[nodiscard]] bool in_flight() const { return accept_.in_flight() || rest_.armed(); }
 
  private:
+  void leave_path();
   void accept();
   void on_accept(Completion completion);
   void on_timer() override { accept(); }

@@ -156,7 +156,9 @@ class OneShard(TestCase):
         victim.kill()
         started = time.monotonic()
         client.send(encode("INFO") + encode("GET", key_of(alive, "lame:none", lame)))
-        self.assertIn(b"db0:keys=%d," % keys, client.read_value())
+        text = client.read_value()
+        self.assertIn(b"db0:keys=%d," % keys, text)
+        self.assertIn(b"\r\nsluice_nodes_missing:1\r\n", text)
         self.assertIsNone(client.read_value())
         self.assertLess(time.monotonic() - started, 5)
         for node in lame.nodes[:2]:
