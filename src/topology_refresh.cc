@@ -163,19 +163,13 @@ void TopologyRefresh::ask_again() {
 /// Of several that call themselves primaries the known one stays it. While that one has not said otherwise, and its
 /// connections are well, it is no reason to leave it that it is slow.
 cluster::Topology TopologyRefresh::standalone_topology() const {
-  const auto known = [this](const Answer& each) {
-    return router_.knows_topology() && each.asked == router_.topology().shards.front().primary.address;
-  };
-  const auto is_primary = [](const Answer& each) { return each.is_primary; };
-  auto primary = std::ranges::find_if(answers_, [&](const Answer& each) { return known(each) && each.is_primary; });
-  if (primary == answers_.end()) {
-    const bool has_resigned =
-        std::ranges::any_of(answers_, [&](const Answer& each) { return known(each) && each.heard; });
-    if (!has_resigned && router_.knows_topology()) {
-      const cluster::Address& address = router_.topology().shards.front().primary.address;
-      if (!pool_.node(address.host, address.port).failing()) return {};
-    }
-    primary = std::ranges::find_if(answers_, is_primary);
+  auto primary = std::ranges::find_if(answers_, &Answer::is_primary);
+  if (router_.knows_topology()) {
+    const cluster::Address& address = router_.topology().shards.front().primary.address;
+    const auto known = std::ranges::find(answers_, address, &Answer::asked);
+    const bool is_heard = known != answers_.end() && known->heard;
+    if (!is_heard && !pool_.node(address.host, address.port).failing()) return {};
+    if (is_heard && known->is_primary) primary = known;
   }
   if (primary == answers_.end()) return {};
   cluster::Shard shard;
