@@ -32,8 +32,8 @@ void check(const resp::Command& command, Arguments arguments) {
   const bool fits = resp::find_keys(command, arguments, keys);
   fuzz::require(fits || keys.empty(), "nothing is appended to when the arguments do not fit");
   for (const std::size_t key : keys) fuzz::require(key >= 1 && key < arguments.size(), "a key is an argument");
-  const auto first = resp::find_first_key(command, arguments);
-  fuzz::require(!first || (*first >= 1 && *first < arguments.size()), "the first key is an argument");
+  const std::size_t first = resp::find_first_key(command, arguments);
+  fuzz::require(first == 0 || first < arguments.size(), "the first key is an argument");
 
   // Channels count for the slot: with them, and whatever the number of arguments, the first key is one of all.
   std::vector<resp::KeySpec> specs(command.key_specs.begin(), command.key_specs.end());
@@ -43,8 +43,8 @@ void check(const resp::Command& command, Arguments arguments) {
   hashed.arity = -1;
   std::vector<std::size_t> all;
   if (!resp::find_keys(hashed, arguments, all)) return;
-  fuzz::require(first.has_value() != all.empty(), "there is a first key when there are keys");
-  if (first) fuzz::require(*first == all.front(), "the first key is the first of all");
+  fuzz::require((first != 0) != all.empty(), "there is a first key when there are keys");
+  if (first != 0) fuzz::require(first == all.front(), "the first key is the first of all");
   for (const std::size_t key : keys) fuzz::require(std::ranges::count(all, key) > 0, "keys are among all");
 }
 

@@ -64,7 +64,10 @@ void Lane::append(PendingReply& pending, std::string_view request) {
 }
 
 bool Lane::carries(std::uint32_t salt) const {
-  return std::ranges::any_of(pending_, [&](const PendingReply* each) { return each->salt == salt; });
+  for (std::size_t i = 0; i < pending_.size(); ++i) {
+    if (pending_.at(i).salt == salt) return true;
+  }
+  return false;
 }
 
 void Lane::mark_dirty() {

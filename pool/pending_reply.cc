@@ -1,6 +1,8 @@
 #include "pool/pending_reply.h"
 
+#include <algorithm>
 #include <cstring>
+#include <utility>
 
 namespace pool {
 
@@ -16,6 +18,13 @@ void PendingReplies::grow() {
     slab[i].next = free_;
     free_ = &slab[i];
   }
+}
+
+void LaneLine::grow() {
+  std::vector<PendingReply*> larger(std::max<std::size_t>(2 * rows_.size(), 16));
+  for (std::size_t i = 0; i < size_; ++i) larger[i] = &at(i);
+  rows_ = std::move(larger);
+  first_ = 0;
 }
 
 }  // namespace pool

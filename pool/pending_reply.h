@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
 #include <memory>
 #include <string_view>
 #include <vector>
@@ -173,28 +172,40 @@ class OwnerLine {
 /// A lane's requests, or those that wait for one; first in, first out. Rows come into the cache before their turn.
 class LaneLine {
  public:
-  [[nodiscard]] bool empty() const { return rows_.empty(); }
-  [[nodiscard]] std::size_t size() const { return rows_.size(); }
-  [[nodiscard]] PendingReply* front() const { return rows_.empty() ? nullptr : rows_.front(); }
-  void push(PendingReply& pending) { rows_.push_back(&pending); }
-  PendingReply& pop() {
-    PendingReply& first = *rows_.front();
-    rows_.pop_front();
-    // The row's reply comes soon; behind it in its client's line stands what is looked at next.
-    if (rows_.size() > kFar) [[likely]] {
-      __builtin_prefetch(rows_[kFar]);
-      __builtin_prefetch(rows_[kNear]->next);
-    }
-    return first;
+  [[nodiscard]] bool empty() const { return size_ == 0; }
+  [[nodiscard]] std::size_t size() const { return size_; }
+  [[nodiscard]] PendingReply* front() const { return empty() ? nullptr : &at(0); }
+  /// The row that has `index` others before it.
+  [[nodiscard]] PendingReply& at(std::size_t index) const { return *rows_[(first_ + index) & (rows_.size() - 1)]; }
+  void push(PendingReply& pending) {
+    if (size_ == rows_.size()) [[unlikely]]
+      grow();
+    rows_[(first_ + size_++) & (rows_.size() - 1)] = &pending;
   }
-  [[nodiscard]] auto begin() const { return rows_.begin(); }
-  [[nodiscard]] auto end() const { return rows_.end(); }
+  PendingReply& pop() {
+    PendingReply& popped = at(0);
+    ++first_;
+    --size_;
+    // The row's reply comes soon; behind it in its client's line stands what is looked at next.
+    if (size_ > kFar) [[likely]] {
+      __builtin_prefetch(&at(kFar));
+      __builtin_prefetch(at(kNear).next);
+    } else if (size_ == 0 && rows_.size() > kKeptRows) {
+      rows_ = {};
+    }
+    return popped;
+  }
 
  private:
   static constexpr std::size_t kFar = 8;
   static constexpr std::size_t kNear = 4;
+  static constexpr std::size_t kKeptRows = 32768;  ///< room that is kept while there is nothing in line
 
-  std::deque<PendingReply*> rows_;
+  void grow();
+
+  std::vector<PendingReply*> rows_;  ///< a ring: none, or a power of two
+  std::size_t first_ = 0;            ///< counts on; its place is that modulo the ring's size
+  std::size_t size_ = 0;
 };
 
 }  // namespace pool

@@ -206,7 +206,7 @@ std::unique_ptr<LearnedCommand> read_description(const Value& description) {
                          [](char c) { return c >= 'A' && c <= 'Z' ? static_cast<char>(c + ('a' - 'A')) : c; });
   command->row.name = command->name;
   command->row.arity = static_cast<std::int16_t>(description.elements[kArity].integer);
-  command->row.flags = read_flags(elements_of(description, kFlags));
+  command->row.flags = read_flags(elements_of(description, kFlags)) | kLearned;
   read_tips(elements_of(description, kTips), command->row);
   read_keys(description, *command);
   if (command->row.is(kBlocking)) command->row.session_class = SessionClass::kBlocking;

@@ -11,18 +11,7 @@ constexpr std::size_t kInitialPlaces = 1024;
 
 }  // namespace
 
-CommandIndex::CommandIndex() : places_(kInitialPlaces) {}
-
-std::size_t CommandIndex::place_of(const CommandName& name) const {
-  const std::size_t mask = places_.size() - 1;
-  std::size_t at = name.hash() & mask;
-  while (places_[at].row != nullptr && places_[at].name != name) at = (at + 1) & mask;
-  return at;
-}
-
-const Command* CommandIndex::find(const CommandName& name) const {
-  return places_[place_of(name)].row;
-}
+CommandIndex::CommandIndex() : places_(kInitialPlaces), mask_(kInitialPlaces - 1) {}
 
 void CommandIndex::add(const CommandName& name, const Command* row) {
   assert(row != nullptr);
@@ -35,6 +24,7 @@ void CommandIndex::add(const CommandName& name, const Command* row) {
 
 void CommandIndex::grow() {
   const std::vector<Place> old = std::exchange(places_, std::vector<Place>(2 * places_.size()));
+  mask_ = places_.size() - 1;
   for (const Place& place : old) {
     if (place.row != nullptr) places_[place_of(place.name)] = place;
   }

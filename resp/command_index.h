@@ -16,7 +16,7 @@ class CommandIndex {
   CommandIndex();
 
   /// nullptr: not there. Allocates nothing.
-  [[nodiscard]] const Command* find(const CommandName& name) const;
+  [[nodiscard]] const Command* find(const CommandName& name) const { return places_[place_of(name)].row; }
 
   /// The name must not be there yet; the row must outlive the index.
   void add(const CommandName& name, const Command* row);
@@ -29,10 +29,15 @@ class CommandIndex {
   };
 
   /// The place that holds `name`, or the empty one where it belongs.
-  [[nodiscard]] std::size_t place_of(const CommandName& name) const;
+  [[nodiscard]] std::size_t place_of(const CommandName& name) const {
+    std::size_t at = name.hash() & mask_;
+    while (places_[at].row != nullptr && places_[at].name != name) at = (at + 1) & mask_;
+    return at;
+  }
   void grow();
 
   std::vector<Place> places_;  ///< a power of two of them
+  std::size_t mask_;           ///< their number less one
   std::size_t taken_ = 0;
 };
 

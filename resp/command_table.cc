@@ -39,9 +39,14 @@ const Command* CommandTable::find(std::span<const std::string_view> arguments) c
   const auto name = CommandName::of(arguments[0]);
   if (!name) return nullptr;
   const Command* row = commands_.find(*name);
-  if (row == nullptr || !row->has_subcommands || arguments.size() == 1) return row;
-  const auto subcommand = CommandName::of(arguments[0], arguments[1]);
-  return subcommand ? subcommands_.find(*subcommand) : nullptr;
+  if (row == nullptr || !row->has_subcommands || arguments.size() == 1) [[likely]]
+    return row;
+  return find_subcommand(arguments[0], arguments[1]);
+}
+
+const Command* CommandTable::find_subcommand(std::string_view container, std::string_view name) const {
+  const auto whole = CommandName::of(container, name);
+  return whole ? subcommands_.find(*whole) : nullptr;
 }
 
 const Command* CommandTable::find_name(std::string_view name) const {

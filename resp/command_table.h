@@ -38,6 +38,7 @@ enum CommandFlag : std::uint32_t {
   kNoMulti = 1U << 13,
   kAllowBusy = 1U << 14,
   kNoMandatoryKeys = 1U << 15,
+  kLearned = 1U << 16,  ///< no server's flag: the row was learned at run time
 };
 
 /// COMMAND tips "request_policy".
@@ -99,6 +100,14 @@ struct Command {
   [[nodiscard]] bool accepts_arity(std::size_t count) const {
     return arity >= 0 ? count == static_cast<std::size_t>(arity) : count >= static_cast<std::size_t>(-arity);
   }
+  /// Where its only key is, when the row alone tells (GET, SET and most others); else 0.
+  [[nodiscard]] std::size_t only_key() const {
+    if (key_specs.size() != 1 || is(kMovableKeys)) return 0;
+    const KeySpec& spec = key_specs.front();
+    const bool is_told = spec.begin == KeySpec::Begin::kIndex && spec.find == KeySpec::Find::kRange &&
+                         spec.begin_position > 0 && spec.last_key == 0 && spec.key_step > 0;
+    return is_told ? static_cast<std::size_t>(spec.begin_position) : 0;
+  }
 };
 
 /// All rows of command_data.cc, sorted by name.
@@ -131,6 +140,8 @@ class CommandTable {
   struct Learned;
 
   void index(const Command& row);
+  /// Apart from find(), which most requests leave before; inlined, it would cost them a frame.
+  [[nodiscard, gnu::noinline]] const Command* find_subcommand(std::string_view container, std::string_view name) const;
   [[nodiscard]] std::vector<std::unique_ptr<LearnedCommand>> unknown_subcommands(std::string_view container,
                                                                                  const Value& description) const;
   void keep(std::unique_ptr<LearnedCommand> command);

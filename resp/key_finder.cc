@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <array>
 #include <charconv>
+#include <optional>
 
 namespace resp {
 namespace {
@@ -192,17 +193,17 @@ bool append_keys(const Command& command, Arguments arguments, std::vector<std::s
 
 }  // namespace
 
-std::optional<std::size_t> find_first_key(const Command& command, Arguments arguments) {
+std::size_t search_first_key(const Command& command, Arguments arguments) {
   if (const NamedLocator* locator = locator_of(command); locator != nullptr) {
     const KeyRange keys = locator->locate(arguments).ranges.front();
-    return keys.empty() ? std::nullopt : std::optional(static_cast<std::size_t>(keys.first));
+    return keys.empty() ? 0 : static_cast<std::size_t>(keys.first);
   }
   for (const KeySpec& spec : command.key_specs) {
     const Located keys = locate(command, spec, arguments);
-    if (!keys) return std::nullopt;
+    if (!keys) return 0;
     if (!keys->empty()) return static_cast<std::size_t>(keys->first);
   }
-  return std::nullopt;
+  return 0;
 }
 
 bool find_keys(const Command& command, Arguments arguments, std::vector<std::size_t>& out) {

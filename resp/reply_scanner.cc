@@ -45,6 +45,23 @@ const char* pass_bulk(const char* at, const char* end) {
   return tail[0] == '\r' && tail[1] == '\n' ? tail + 2 : nullptr;
 }
 
+// Behind the value at `at`, when it lies before `end` as a whole and is a bulk string or a line of text; else nullptr.
+inline const char* pass_scalar(const char* at, const char* end) {
+  switch (Type{*at}) {
+    case Type::kBulkString:
+      return pass_bulk(at, end);
+    case Type::kSimpleString:
+    case Type::kError:
+    case Type::kInteger:
+    case Type::kDouble:
+    case Type::kBoolean:
+    case Type::kBigNumber:
+      return pass_line(at, end);
+    default:
+      return nullptr;
+  }
+}
+
 // Behind the header of the aggregate at `at`, its values added to `values_left`; nullptr when it is not that simple.
 const char* pass_aggregate(const char* at, const char* end, std::uint64_t& values_left) {
   if (static_cast<std::size_t>(end - at) < kMinBulkBytes) return nullptr;
@@ -53,6 +70,10 @@ const char* pass_aggregate(const char* at, const char* end, std::uint64_t& value
   if (header.bytes == 0 || values > kMaxLength - values_left) return nullptr;
   values_left += values;
   return at + header.bytes;
+}
+
+bool is_sized_aggregate(char mark) {
+  return mark == '*' || mark == '%' || mark == '~' || mark == '>';
 }
 
 bool is_streamable(char mark) {
@@ -70,7 +91,11 @@ ScanResult ReplyScanner::scan(std::string_view chunk) {
   const char* const begin = chunk.data();
   const char* const end = begin + chunk.size();
   const char* at = begin;
-  if (idle()) values_left_ = 1;
+  if (idle()) {
+    if (const char* behind = pass_scalar(begin, end); behind != nullptr) [[likely]]
+      return {ScanStatus::kComplete, static_cast<std::size_t>(behind - begin)};
+    values_left_ = 1;
+  }
   while (!idle() && at != end) {
     if (state_ == State::kValue) at = pass_whole_values(at, end);
     if (idle() || at == end) break;
@@ -101,28 +126,7 @@ const char* ReplyScanner::pass_whole_values(const char* at, const char* end) {
   if (in_streamed_string_) return at;
   std::uint64_t values_left = values_left_;
   while (values_left != 0 && at != end) {
-    const char* next = nullptr;
-    switch (Type{*at}) {
-      case Type::kBulkString:
-        next = pass_bulk(at, end);
-        break;
-      case Type::kSimpleString:
-      case Type::kError:
-      case Type::kInteger:
-      case Type::kDouble:
-      case Type::kBoolean:
-      case Type::kBigNumber:
-        next = pass_line(at, end);
-        break;
-      case Type::kArray:
-      case Type::kMap:
-      case Type::kSet:
-      case Type::kPush:
-        next = pass_aggregate(at, end, values_left);
-        break;
-      default:
-        break;
-    }
+    const char* const next = is_sized_aggregate(*at) ? pass_aggregate(at, end, values_left) : pass_scalar(at, end);
     if (next == nullptr) break;
     at = next;
     --values_left;

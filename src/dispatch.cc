@@ -136,18 +136,18 @@ void Dispatch::handle_open(Session& session, const resp::Request& request, const
                         is_list_of_keys(*command) && command->key_specs.front().key_step == 2);
   const bool key_is_known =
       !command->key_specs.empty() && command->key_specs.front().begin == resp::KeySpec::Begin::kIndex;
-  const auto index = one_key && key_is_known ? resp::find_first_key(*command, arguments) : std::nullopt;
-  if (!index) return;
+  const std::size_t key = one_key && key_is_known ? resp::find_first_key(*command, arguments) : 0;
+  if (key == 0) return;
   if (session.outstanding() > 0) return session.hold(Hold::kOwnReplies);
   pool::RequestKind kind = kind_of(session, *command);
   kind.read_only = false;
-  kind.slot = slot_of(arguments[*index]);
+  kind.slot = slot_of(arguments[key]);
   ++worker_.counters().commands;
-  worker_.large_keys().note(arguments[*index]);
+  worker_.large_keys().note(arguments[key]);
   std::uint64_t bytes = open.length;
-  for (std::size_t i = 1; i < arguments.size(); ++i) bytes += i == *index ? 0 : arguments[i].size();
-  worker_.key_watch().see_upload(*command, arguments[*index], bytes);
-  session.begin_upload(kind, arguments[*index]);
+  for (std::size_t i = 1; i < arguments.size(); ++i) bytes += i == key ? 0 : arguments[i].size();
+  worker_.key_watch().see_upload(*command, arguments[key], bytes);
+  session.begin_upload(kind, arguments[key]);
 }
 
 void Dispatch::meet_unknown(Session& session, const resp::Request& request) {
@@ -217,14 +217,12 @@ bool Dispatch::knows_shards(Session& session) {
 }
 
 pool::RequestKind Dispatch::kind_of(const Session& session, const Command& command) const {
-  const std::span<const Command> builtin = resp::builtin_commands();
-  const bool learned = &command < builtin.data() || &command >= builtin.data() + builtin.size();
   const bool urgent = command.is(resp::kAllowBusy);
   // Beside a script that runs, a connection cannot even choose its database.
   return {.database = urgent ? std::uint16_t{0} : session.database,
           .protocol = session.protocol,
           .read_only = command.is(resp::kReadOnly),
-          .scripted = learned || command.is(resp::kNoMandatoryKeys),
+          .scripted = command.is(resp::kLearned | resp::kNoMandatoryKeys),
           .urgent = urgent};
 }
 
@@ -248,24 +246,18 @@ bool Dispatch::in_order(Session& session, std::uint16_t slot) {
   return false;
 }
 
-/// Nearly all commands have one key, and their row says so.
 bool Dispatch::has_several_keys(const Command& command, const resp::Request& request) {
-  if (command.key_specs.empty()) return false;
-  const resp::KeySpec& first = command.key_specs.front();
-  const bool one = command.key_specs.size() == 1 && first.begin == resp::KeySpec::Begin::kIndex &&
-                   first.find == resp::KeySpec::Find::kRange && first.last_key == 0;
-  if (one) [[likely]]
-    return false;
   keys_.clear();
   return !resp::find_keys(command, request.arguments, keys_) || keys_.size() > 1;
 }
 
 void Dispatch::send_keyed(Session& session, const Command& command, const resp::Request& request) {
   pool::RequestKind kind = kind_of(session, command);
-  if (const auto index = resp::find_first_key(command, request.arguments)) {
-    kind.slot = slot_of(request.arguments[*index]);
-    kind.several_keys = worker_.router().is_cluster() && has_several_keys(command, request);
-    if (kind.read_only && worker_.large_keys().contains(request.arguments[*index])) [[unlikely]]
+  if (const std::size_t index = resp::find_first_key(command, request.arguments); index != 0) [[likely]] {
+    const std::string_view key = request.arguments[index];
+    kind.slot = slot_of(key);
+    kind.several_keys = command.only_key() == 0 && worker_.router().is_cluster() && has_several_keys(command, request);
+    if (kind.read_only && worker_.large_keys().contains(key)) [[unlikely]]
       return send_large(session, kind, request);
   } else {
     // Without a key nothing says that a replica will do.

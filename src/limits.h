@@ -10,12 +10,13 @@ namespace sluice::limits {
 
 // SQEs of one turn: a send for each of some thousand dirty sessions, before an early submit.
 inline constexpr unsigned kRingEntries = 4096;
-// Receive buffers. Incremental ones are filled densely, so few serve many; plain ones are used up one per receive.
-inline constexpr std::uint32_t kClientBuffers = 64;
+// Receive buffers. Incremental ones are filled densely, so few serve many: a megabyte each way, which the second-level
+// cache still holds when it is filled again. Plain ones are used up one per receive.
+inline constexpr std::uint32_t kClientBuffers = 16;
 inline constexpr std::uint32_t kClientBufferBytes = 64U << 10;
 inline constexpr std::uint32_t kPlainClientBuffers = 1024;
 inline constexpr std::uint32_t kPlainClientBufferBytes = 8U << 10;
-inline constexpr std::uint32_t kBackendBuffers = 64;
+inline constexpr std::uint32_t kBackendBuffers = 8;
 inline constexpr std::uint32_t kBackendBufferBytes = 128U << 10;
 inline constexpr std::uint32_t kPlainBackendBuffers = 128;
 inline constexpr std::uint32_t kPlainBackendBufferBytes = 64U << 10;

@@ -222,7 +222,7 @@ TEST_P(Learning, takes_every_part_of_a_description) {
   ASSERT_NE(row, nullptr);
   EXPECT_EQ(row->name, "json.mget");
   EXPECT_EQ(row->arity, -3);
-  EXPECT_EQ(row->flags, kReadOnly);
+  EXPECT_EQ(row->flags, kReadOnly | kLearned);
   EXPECT_EQ(row->request_policy, RequestPolicy::kAllShards);
   EXPECT_EQ(row->response_policy, ResponsePolicy::kAggSum);
   EXPECT_EQ(row->session_class, SessionClass::kShared);

@@ -182,11 +182,11 @@ TEST_P(KeyFinderServer, names_the_same_keys) {
     for (std::size_t i = 0; i < requests.size(); ++i) {
       const std::vector<std::string_view> arguments(requests[i].begin(), requests[i].end());
       ASSERT_EQ(found_keys(command, arguments), answers[i]) << text_of(requests[i]);
-      const auto first = resp::find_first_key(command, arguments);
+      const std::size_t first = resp::find_first_key(command, arguments);
       if (answers[i].empty()) continue;
       had_keys = true;
-      ASSERT_TRUE(first.has_value()) << text_of(requests[i]);
-      ASSERT_EQ(arguments[*first], answers[i].front()) << text_of(requests[i]);
+      ASSERT_NE(first, 0U) << text_of(requests[i]);
+      ASSERT_EQ(arguments[first], answers[i].front()) << text_of(requests[i]);
     }
     // A comparison of nothing with nothing would prove nothing.
     const bool may_have_keys =
