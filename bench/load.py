@@ -49,6 +49,7 @@ class Closed:
     pipeline: int
     seconds: float
     subject: str = "sluice"
+    each_worker: bool = False  # so many clients for each of the peer's workers
     repeated: bool = True
     rates: dict = field(default_factory=dict)  # requests per second that each peer was seen to reach
 
@@ -57,17 +58,21 @@ class Closed:
 
     @property
     def words(self):
-        return f"{self.clients} clients, pipelines of {self.pipeline}, as fast as they can"
+        clients = f"{self.clients} clients" + (" for each worker" if self.each_worker else "")
+        return f"{clients}, pipelines of {self.pipeline}, as fast as they can"
+
+    def clients_of(self, peer):
+        return self.clients * (peer.workers if self.each_worker else 1)
 
     def prepare(self, peer):
         """A first short run finds how many requests take about as long as asked."""
-        batch = self.clients * self.pipeline
-        self.rates[peer.name] = _benchmark(peer, self.clients, self.pipeline, max(30_000, 10 * batch))["rate"]
+        batch = self.clients_of(peer) * self.pipeline
+        self.rates[peer.name] = _benchmark(peer, self.clients_of(peer), self.pipeline, max(30_000, 10 * batch))["rate"]
 
     def measure(self, peer):
         requests = max(1000, int(self.rates[peer.name] * self.seconds / 2))  # of each of the two commands
         watch = CpuWatch(peer)
-        values = _benchmark(peer, self.clients, self.pipeline, requests)
+        values = _benchmark(peer, self.clients_of(peer), self.pipeline, requests)
         self.rates[peer.name] = values["rate"]
         cpu_us = watch.read(2 * requests)["cpu_us"]
         # redis-benchmark idles for half a second before and after; the share of a core is that of the time between.

@@ -22,6 +22,7 @@ class Peer:
     pid: int
     version: str
     behind: str  # the servers that it stands in front of, for the table's reader
+    workers: int = 1
 
     @property
     def port(self):
@@ -38,7 +39,8 @@ def start_sluice(children, backend, binary, workers, port, extra):
     command = [binary, "--workers", str(workers), "--listen", f"127.0.0.1:{port}", "--backend", kind]
     command += ["--nodes", ",".join(backend.nodes), *extra]
     pid = children.start_server(name, command, f"127.0.0.1:{port}")
-    return _ready(Peer(name, f"127.0.0.1:{port}", pid, _first_line(binary, "--version"), _behind(backend.nodes, kind)))
+    return _ready(Peer(name, f"127.0.0.1:{port}", pid, _first_line(binary, "--version"), _behind(backend.nodes, kind),
+                       workers))
 
 
 def start_haproxy(children, backend, port, splice=False):

@@ -191,7 +191,7 @@ class LaneLine {
       __builtin_prefetch(&at(kFar));
       __builtin_prefetch(at(kNear).next);
     } else if (size_ == 0 && rows_.size() > kKeptRows) {
-      rows_ = {};
+      std::vector<PendingReply*>().swap(rows_);  // an assignment of {} would keep the room
     }
     return popped;
   }

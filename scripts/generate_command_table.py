@@ -12,6 +12,13 @@ import argparse
 import socket
 import sys
 
+# What servers give no tip for though it is about each of them: one node's OK would not be what was asked for.
+POLICIES = {
+    **dict.fromkeys(("acl|load", "bgrewriteaof", "bgsave", "module|load", "module|loadex", "module|unload", "save"),
+                    ["request_policy:all_nodes", "response_policy:all_succeeded"]),
+    "lastsave": ["request_policy:all_shards", "response_policy:agg_min"],
+}
+
 # What COMMAND does not know: who runs a command (resp::SessionClass). A container's name covers those of its subcommands
 # that are not named. Whatever is not listed is kShared.
 SESSION_CLASSES = {
@@ -155,12 +162,13 @@ def array_name(command):
 
 
 def row(name, description, has_subcommands, specs):
+    tips = POLICIES.get(name, description[7])
     return fields([
         ("name", '"{}"'.format(name), ""),
         ("arity", description[1], 0),
         ("flags", " | ".join(FLAGS[flag] for flag in FLAGS if flag in description[2]), ""),
-        ("request_policy", "Ask::" + policy(description[7], "request_policy"), "Ask::kNone"),
-        ("response_policy", "Merge::" + policy(description[7], "response_policy"), "Merge::kNone"),
+        ("request_policy", "Ask::" + policy(tips, "request_policy"), "Ask::kNone"),
+        ("response_policy", "Merge::" + policy(tips, "response_policy"), "Merge::kNone"),
         ("session_class", "Run::" + session_class(name), "Run::kShared"),
         ("has_subcommands", str(has_subcommands).lower(), "false"),
         ("key_specs", specs, ""),

@@ -38,7 +38,6 @@ CommandLearning::CommandLearning(resp::CommandTable& table, Redirection& redirec
     : table_(table), redirection_(redirection), pool_(pool), pending_(pending), listener_(listener) {}
 
 void CommandLearning::tick() {
-  unanswered_.clear();
   if (pool_.now_ms() - forgot_ms_ < limits::kUnknownCommandMs) return;
   forgot_ms_ = pool_.now_ms();
   forget_unknown();

@@ -38,6 +38,11 @@ class CommandLearning final : pool::ReplySink {
   /// Forgets what could not be asked, which all who waited have been told: it may be asked again. From time to time
   /// also what the backend did not know: modules are loaded while it runs.
   void tick();
+  /// Those who waited for a command that nobody could be asked about have been told; who comes next asks again. At the
+  /// end of each turn.
+  void forget_unanswered() {
+    if (!unanswered_.empty()) unanswered_.clear();
+  }
   /// The backends may have changed: what they did not know they may know now.
   void forget_unknown() { unknown_.clear(); }
 
@@ -53,7 +58,7 @@ class CommandLearning final : pool::ReplySink {
   LearningListener& listener_;
   std::set<std::string, std::less<>> asked_;       ///< under way
   std::set<std::string, std::less<>> unknown_;     ///< the backend knows no such command
-  std::set<std::string, std::less<>> unanswered_;  ///< could not be asked; until the next tick
+  std::set<std::string, std::less<>> unanswered_;  ///< could not be asked
   std::uint32_t forgot_ms_ = 0;                    ///< when unknown_ was emptied by the clock
 };
 

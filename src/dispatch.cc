@@ -116,7 +116,7 @@ void Dispatch::handle(Session& session, const resp::Request& request) {
     case SessionClass::kLocal:
       return local_.handle(session, *command, request);
     case SessionClass::kTransaction:
-      if (command->name == "multi") session.in_refused_transaction = true;
+      if (command->name == "multi") session.refuse_transaction();
       if (command->name == "exec" || command->name == "discard") session.in_refused_transaction = false;
       [[fallthrough]];
     default:
@@ -298,6 +298,18 @@ void Dispatch::send_to_slot(Session& session, std::uint16_t slot, const resp::Re
   send(session, {.slot = slot, .database = session.database, .protocol = session.protocol}, request);
 }
 
+/// All or none: a part that finds its lane full would run later than the others, or not at all.
+bool Dispatch::has_room(Session& session, pool::RequestKind kind) {
+  for (const auto& [slot, key] : slots_of_keys_) {
+    if (std::exchange(kind.slot, slot) == slot) continue;
+    pool::Lane* lane = worker_.router().lane_for(kind, session.salt());
+    if (lane == nullptr || !lane->accepts() || !lane->full()) continue;
+    session.hold(Hold::kRoom);
+    return false;
+  }
+  return true;
+}
+
 /// DEL, UNLINK, EXISTS, TOUCH, MGET, MSET: one request per slot, since a slot is what moves.
 void Dispatch::send_split(Session& session, const Command& command, const resp::Request& request) {
   const std::vector<std::string_view>& arguments = request.arguments;
@@ -323,6 +335,7 @@ void Dispatch::send_split(Session& session, const Command& command, const resp::
   std::ranges::stable_sort(slots_of_keys_, {}, slot_of_key);
   const Merge merge = command.response_policy == ResponsePolicy::kNone ? Merge::kKeepOrder : merge_of(command);
   pool::RequestKind kind = kind_of(session, command);
+  if (!has_room(session, kind)) return;
   pool::RequestKind whole = kind;
   whole.several_keys = std::ranges::adjacent_find(slots_of_keys_, {}, slot_of_key) != slots_of_keys_.end();
   whole.split = true;

@@ -38,6 +38,7 @@ class Dispatch {
   void forward(Session& session, const resp::Command& command, const resp::Request& request);
   void forward_urgent(Session& session, const resp::Command& command, const resp::Request& request);
   void send_keyed(Session& session, const resp::Command& command, const resp::Request& request);
+  [[nodiscard]] bool has_room(Session& session, pool::RequestKind kind);
   void send_split(Session& session, const resp::Command& command, const resp::Request& request);
   void send_everywhere(Session& session, const resp::Command& command, const resp::Request& request, Merge merge);
   void fan_out(Session& session, const resp::Command& command, pool::RequestKind kind, const resp::Request& request,

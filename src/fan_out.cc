@@ -37,7 +37,7 @@ void FanOut::send(const pool::RequestKind& kind, std::string_view request, pool:
   } else if (!may_fail && worker_.redirection().park(pending, request)) {
     on_parked();
   } else {
-    settle(pending, Redirection::lost_error(pool::Loss::kNotSent, "no connection"));
+    settle(pending, Redirection::lost_error(pool::Loss::kNotSent, "there is none, or too much waits for it"));
   }
 }
 
@@ -74,7 +74,9 @@ void FanOut::on_lost(PendingReply& pending, pool::Loss loss, std::string_view re
   const bool taken = repeatable && (session() != nullptr ? session()->takes_lost(whole_, pending)
                                                          : worker_.redirection().park(pending));
   is_late_ |= taken;
-  if (!taken) settle(pending, Redirection::lost_error(loss, reason));
+  if (taken) return;
+  parts_[pending.part].in_question = loss == pool::Loss::kUnknown && !whole_.kind.read_only;
+  settle(pending, Redirection::lost_error(loss, reason));
 }
 
 void FanOut::settle(PendingReply& pending, std::string_view reply) {
@@ -82,18 +84,29 @@ void FanOut::settle(PendingReply& pending, std::string_view reply) {
   bytes_ += reply.size();
   if (bytes_ > std::min(worker_.config().limits.output_buffer, limits::kMaxMergedBytes)) {
     // Nobody could be sent that much; what has come so far is not kept either.
-    for (Part& part : parts_) part.reply = std::string();
+    drop_replies();
     too_large_ = true;
   }
-  if (!too_large_) parts_[pending.part].reply = reply;
+  if (!too_large_ && is_wanted()) {
+    parts_[pending.part].reply = reply;
+    held_bytes_ += reply.size();
+    session()->count_held(reply.size());
+  }
   worker_.pending_replies().release(pending);
   if (--outstanding_ == 0) finish();
 }
 
+/// What the client will not get, or gets in another place.
+void FanOut::drop_replies() {
+  for (Part& part : parts_) part.reply = std::string();
+  const std::size_t dropped = std::exchange(held_bytes_, 0);
+  if (session() != nullptr) session()->uncount_held(dropped);
+}
+
 void FanOut::finish() {
   const std::unique_ptr<FanOut> self(this);
-  const std::string reply = merged();
-  parts_ = {};  // of a large reply the client's queue makes a copy next
+  const std::string reply = is_wanted() ? merged() : std::string();
+  drop_replies();  // of a large reply the client's queue makes a copy next
   worker_.settle(whole_, reply);
 }
 

@@ -18,6 +18,8 @@ inline constexpr std::uint32_t kPlainClientBuffers = 1024;
 inline constexpr std::uint32_t kPlainClientBufferBytes = 8U << 10;
 inline constexpr std::uint32_t kBackendBuffers = 8;
 inline constexpr std::uint32_t kBackendBufferBytes = 128U << 10;
+// Before Linux 6.17 one connection may bring 32 of them at once; there has to be something left for others.
+inline constexpr std::uint32_t kUnboundedBuffers = 64;
 inline constexpr std::uint32_t kPlainBackendBuffers = 128;
 inline constexpr std::uint32_t kPlainBackendBufferBytes = 64U << 10;
 // What one connection may bring in a turn, where the kernel can bound it: of many that begin large values at once, so
@@ -32,6 +34,8 @@ inline constexpr std::size_t kKeptBackendChunkBytes = 4U << 20;
 
 // --- Sessions
 
+// A block behind a refused MULTI that is sent at once has come after so long, or still comes many commands at a time.
+inline constexpr std::uint32_t kRefusedBlockMs = 1000;
 // A session that waits (for room, for its own replies) stops reading once this much of its input has piled up.
 inline constexpr std::size_t kHeldInputBytes = 64U << 10;
 // Unsent replies at which no further request of the client is started: a slow reader slows itself.

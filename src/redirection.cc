@@ -160,7 +160,8 @@ bool Redirection::submit(PendingReply& pending, std::string_view request) {
 }
 
 bool Redirection::spent(const PendingReply& pending) const {
-  return pool_.now_ms() - pending.waiting.started_ms >= static_cast<std::uint32_t>(config_.command_timeout.count());
+  const auto budget_ms = static_cast<std::uint32_t>(config_.command_timeout.count());
+  return ended_ || pool_.now_ms() - pending.waiting.started_ms >= budget_ms;
 }
 
 void Redirection::unpark(const PendingReply& pending) {
@@ -188,6 +189,11 @@ void Redirection::retry() {
       }
     }
   } while (sent.size() > before && !parked_.empty());
+}
+
+void Redirection::end() {
+  ended_ = true;
+  retry();
 }
 
 /// `sent`: in this turn. Others that this one must not overtake may be with another node.

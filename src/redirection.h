@@ -69,6 +69,8 @@ class Redirection {
   /// Sends what can be sent by now; fails what has waited too long. After a topology change, a node's return, and each
   /// tick.
   void retry();
+  /// The nodes are about to go: what waits fails now, and nothing waits any more.
+  void end();
 
   /// Where a redirect that has just come leads to; nullopt when it does not say and the port alone does not tell.
   [[nodiscard]] std::optional<cluster::Address> target_of(const cluster::Redirect& redirect) const;
@@ -104,6 +106,7 @@ class Redirection {
   std::unordered_map<std::uint32_t, std::uint32_t> parked_of_client_;  ///< by salt: how many are parked
   RedirectCounters counters_;
   std::string trouble_;
+  bool ended_ = false;
 };
 
 }  // namespace sluice

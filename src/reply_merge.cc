@@ -56,14 +56,20 @@ Header header_of(std::string_view reply) {
 
 /// The error of a whole some parts of which failed.
 std::string failure(std::span<const Part> parts) {
-  const auto failed = std::count_if(parts.begin(), parts.end(), [](const Part& part) { return is_error(part.reply); });
-  const auto first = std::find_if(parts.begin(), parts.end(), [](const Part& part) { return is_error(part.reply); });
-  if (std::cmp_equal(failed, parts.size())) return first->reply;
-  const auto error = resp::parse_value(first->reply);
+  const auto is_failed = [](const Part& part) { return is_error(part.reply); };
+  const auto failed = std::ranges::count_if(parts, is_failed);
+  const auto in_question = std::ranges::count_if(parts, &Part::in_question);
+  // That nothing has run may be said only when it is so of each.
+  const auto shown =
+      in_question > 0 ? std::ranges::find_if(parts, &Part::in_question) : std::ranges::find_if(parts, is_failed);
+  if (std::cmp_equal(failed, parts.size())) return shown->reply;
+  const std::string of_these = in_question > 0 ? "of " + std::to_string(in_question) + " of these it is unknown; " : "";
+  const auto error = resp::parse_value(shown->reply);
   std::string out;
   resp::Writer(out, resp::Protocol::kResp2)
       .error("ERR sluice: " + std::to_string(failed) + " of " + std::to_string(parts.size()) +
-             " parts failed, the others have run; the first error: " + (error ? error->text : std::string()));
+             " parts failed, the others have run; " + of_these +
+             "the first error: " + (error ? error->text : std::string()));
   return out;
 }
 

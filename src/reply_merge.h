@@ -30,6 +30,7 @@ struct Part {
   std::string reply;
   std::vector<std::uint32_t> positions;  ///< for kKeepOrder: the places of its elements in the whole
   bool may_fail = false;                 ///< without it the whole is made of the others
+  bool in_question = false;              ///< an error that leaves open whether the part has run
 };
 
 /// `parts` is not empty; every reply is one whole RESP value. `places`: for kKeepOrder, elements of the whole.

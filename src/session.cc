@@ -99,6 +99,8 @@ std::size_t Session::consume(std::string_view input) {
     }
     open_tries_ = 0;
     open_end_ = 0;
+    if (in_refused_transaction && request.bytes.size() == input.size()) [[unlikely]]
+      end_refused_transaction();
     if (!request.arguments.empty()) {
       worker_.dispatch().handle(*this, request);
       // Held: the request was not taken and comes again; finished: what follows does not count.
@@ -108,6 +110,18 @@ std::size_t Session::consume(std::string_view input) {
     used += request.bytes.size();
   }
   return used;
+}
+
+/// One request at a time, each after the reply before it: a client that has read the refusal and goes on without EXEC
+/// or DISCARD, as pools of connections do. A block that was sent at once has come by then, or comes many at a time.
+void Session::end_refused_transaction() {
+  const bool has_read = line_.empty() && unsent() == 0 && worker_.now_ms() - refused_ms_ > limits::kRefusedBlockMs;
+  if (has_read) in_refused_transaction = false;
+}
+
+void Session::refuse_transaction() {
+  in_refused_transaction = true;
+  refused_ms_ = worker_.now_ms();
 }
 
 /// The request at the front of `input` is not whole. True when it has a large argument and is sent as it comes.

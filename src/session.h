@@ -74,6 +74,12 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
 
   /// Bytes of replies not sent yet, in the queue or held back until their turn.
   [[nodiscard]] std::size_t unsent() const { return stream_.queue().bytes() + held_bytes_; }
+  /// The same for replies that are kept elsewhere until their turn. Too many end the connection.
+  void count_held(std::size_t bytes) {
+    held_bytes_ += bytes;
+    check_output();
+  }
+  void uncount_held(std::size_t bytes) { held_bytes_ -= bytes; }
   /// Requests whose reply has not gone out.
   [[nodiscard]] std::size_t outstanding() const { return line_.size(); }
   /// Where requests went when the oldest outstanding one was routed; see Dispatch.
@@ -107,6 +113,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
 
   /// MULTI has been refused: so is what follows it, up to EXEC or DISCARD. It was not meant to run by itself.
   bool in_refused_transaction = false;
+  void refuse_transaction();
 
   // --- What the client has set ---
   resp::Protocol protocol = resp::Protocol::kResp2;
@@ -165,6 +172,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void keep(std::string_view input);
   void receive_in_pieces();
   void drop_input();
+  void end_refused_transaction();
   void refuse(std::string_view error);
   void emit(const pool::PendingReply& pending, std::string_view reply);
   void release_ready();
@@ -186,6 +194,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint64_t open_end_ = 0;           ///< where the last of them ends
   uring::Chunk* input_ = nullptr;        ///< received and not dispatched yet; a lane may take it for its own
   std::uint32_t input_used_ = 0;         ///< of these, dispatched
+  std::uint32_t refused_ms_ = 0;         ///< when MULTI was
   pool::OwnerLine line_;
   bool has_parked_ = false;  ///< a request of the line, which may be under way again
   std::uint32_t writes_ = 0;

@@ -81,12 +81,15 @@ std::error_code Worker::open(std::string& step) {
   mailbox_ = uring::Mailbox(ring_.fd());
   step = "registering receive buffers";
   const bool dense = features_.incremental_buffers;
+  const bool bounded = features_.limited_receive;
+  const std::uint32_t client_buffers = bounded ? limits::kClientBuffers : limits::kUnboundedBuffers;
+  const std::uint32_t backend_buffers = bounded ? limits::kBackendBuffers : limits::kUnboundedBuffers;
   if (const std::error_code error =
-          client_buffers_.open(ring_, kClientGroup, dense ? limits::kClientBuffers : limits::kPlainClientBuffers,
+          client_buffers_.open(ring_, kClientGroup, dense ? client_buffers : limits::kPlainClientBuffers,
                                dense ? limits::kClientBufferBytes : limits::kPlainClientBufferBytes, dense)) {
     return error;
   }
-  return backend_buffers_.open(ring_, kBackendGroup, dense ? limits::kBackendBuffers : limits::kPlainBackendBuffers,
+  return backend_buffers_.open(ring_, kBackendGroup, dense ? backend_buffers : limits::kPlainBackendBuffers,
                                dense ? limits::kBackendBufferBytes : limits::kPlainBackendBufferBytes, dense);
 }
 
@@ -133,6 +136,7 @@ void Worker::finish_turn() {
     resuming_[i]->resume();
   }
   resuming_.clear();
+  learning_.forget_unanswered();
   pool_.flush();
   for (std::size_t i = 0; i < closing_.size(); ++i) closing_[i]->close();
   closing_.clear();
@@ -172,11 +176,12 @@ void Worker::tick() {
   // With the last client gone no node is asked for any more: each question would bring it back.
   const bool is_over = stopping_ && session_count_ == 0;
   if (is_over) {
+    redirection_.end();
     pool_.retire();
   } else {
     refresh_.tick(now_ms(), redirection_.parked() > 0 || pool_.has_silent_node());
   }
-  redirection_.retry();
+  if (!is_over) redirection_.retry();
   learning_.tick();
   key_watch_.tick(now_ms());
   for (std::size_t i = 0; i < uploads_.size(); ++i) uploads_[i]->tick(now_ms());

@@ -272,6 +272,16 @@ TEST(ReplyMerge, SaysHowMuchFailed) {
   EXPECT_EQ(merged(Merge::kSum, {"-ERR a\r\n", "-ERR b\r\n"}), "-ERR a\r\n");
 }
 
+TEST(ReplyMerge, DoesNotSayThatNothingHasRunWhenOneMayHave) {
+  std::vector<Part> parts = parts_of({"-ERR not run\r\n", "-ERR unknown\r\n"});
+  parts[1].in_question = true;
+  EXPECT_EQ(merge_replies(Merge::kAllSucceeded, parts, 0, 0), "-ERR unknown\r\n");
+  parts.push_back({.reply = "+OK\r\n", .positions = {}});
+  EXPECT_EQ(merge_replies(Merge::kAllSucceeded, parts, 0, 0),
+            "-ERR sluice: 2 of 3 parts failed, the others have run; of 1 of these it is unknown; the first error: ERR "
+            "unknown\r\n");
+}
+
 RC_GTEST_PROP(ReplyMergeLaws, AFailedPartFailsTheWhole, ()) {
   const auto failed = *rc::gen::suchThat<std::vector<bool>>(
       [](const std::vector<bool>& flags) { return std::ranges::find(flags, true) != flags.end(); });

@@ -431,6 +431,22 @@ TEST(StreamStarved, EveryOtherReceiveFindsNoBuffer) {
   turns.ring.set_faults(nullptr);
 }
 
+TEST(StreamStarved, NobodyHasTheBuffersTurnAfterTurn) {
+  Turns turns({.count = 4, .size = 1024});
+  std::vector<std::unique_ptr<StreamProbe>> greedy;
+  for (int i = 0; i < 16; ++i) {
+    greedy.push_back(std::make_unique<StreamProbe>(turns, tests::unix_pair()));
+    greedy.back()->stream->receive_at_most(1024);
+    greedy.back()->peer.send(pattern(100'000));
+  }
+  turns.turn(4);
+  StreamProbe modest(turns, tests::unix_pair());
+  modest.peer.send("x");
+  turns.turn(20);
+  EXPECT_EQ(modest.received, "x");
+  EXPECT_LT(greedy.front()->received.size(), 100'000U) << "else there was no want";
+}
+
 TEST(StreamStarved, MayBeClosedBeforeItIsArmedAgain) {
   Turns turns({.count = 1, .size = 100});
   StreamProbe holder(turns, tests::unix_pair());

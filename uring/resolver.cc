@@ -75,7 +75,8 @@ std::unique_ptr<Resolution> Resolver::resolve(std::string host, std::uint16_t po
   {
     const std::lock_guard lock(mutex_);
     questions_.push_back(answer.release());
-    if (idle_ == 0 && threads_.size() < kThreads) threads_.emplace_back([this] { run(); });
+    // One that is idle may have been woken for an earlier question already.
+    if (questions_.size() > idle_ && threads_.size() < kThreads) threads_.emplace_back([this] { run(); });
   }
   wake_.notify_one();
   return resolution;

@@ -14,6 +14,8 @@ namespace uring {
 void StreamRoom::rearm() {
   for (Stream* stream : starved) stream->receive();
   starved.clear();
+  for (Stream* stream : served) stream->receive();
+  served.clear();
 }
 
 Stream::Stream(StreamRoom& room, StreamHandler& handler)
@@ -84,6 +86,7 @@ void Stream::on_receive(Completion completion) {
     ++room_.receives;
     room_.bytes_received += static_cast<std::uint64_t>(completion.result);
     Lease lease = room_.buffers.lease(completion);
+    if (!completion.more()) room_.served.push_back(this);
     if (state_ == State::kOpen) handler_.on_received(std::move(lease));
     if (paused_) cancel_receive();
   } else if (completion.result == -ENOBUFS) {
@@ -98,7 +101,7 @@ void Stream::on_receive(Completion completion) {
     join();
   } else if (input_tap_ != nullptr) {
     input_tap_->on_input();
-  } else if (!starved_) {
+  } else if (completion.result <= 0 && !starved_) {
     receive();
   }
 }

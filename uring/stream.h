@@ -57,8 +57,10 @@ struct StreamRoom {
   std::uint64_t bytes_sent = 0;
   std::uint64_t starvations = 0;      ///< receives that ended for want of a buffer
   std::vector<Stream*> starved = {};  ///< of this turn
+  std::vector<Stream*> served = {};   ///< likewise, those whose receive has ended with what it was for
 
-  /// Arms the starved ones again; once per turn, when the turn's leases have returned.
+  /// Receives again, the starved first: else those that were served would take all buffers turn after turn. Once per
+  /// turn, when the turn's leases have returned.
   void rearm();
 };
 

@@ -142,8 +142,52 @@ class Dead(TestCase):
         self.check_it_is_back()
 
 
+class NoShard(TestCase):
+
+    def test_an_unknown_command(self):
+        """Nobody is there to say what it is: its client is told so, and goes on."""
+        proxy = self.proxy(["127.0.0.1:1"], command_timeout="1s")
+        client = self.client(proxy)
+        started = time.monotonic()
+        client.send(encode("TOY.UNHEARD", "of") + encode("PING"))
+        self.assertIn(b"no backend node could be asked", client.read_reply())
+        self.assertEqual(client.read_reply(), b"+PONG\r\n")
+        self.assertLess(time.monotonic() - started, 1 + SLACK_S)
+
+
 class OneShard(TestCase):
     """What is not about a dead shard's slots goes on."""
+
+    def test_the_end_with_a_part_that_waits_for_it(self):
+        """Its client is gone, the nodes are let go of; the part is not sent any more (Proxy.stop() sees a crash)."""
+        lame = self.cluster(3, 0, node_timeout_ms=20000)
+        proxy = self.proxy(lame.addresses, command_timeout="8s", workers=1)
+        client = self.client(proxy)
+        keys = [key_of(node, "end", lame) for node in lame.nodes]
+        self.assertEqual(client.ask("MSET", *[word for key in keys for word in (key, 1)]), "OK")
+        lame.nodes[2].kill()
+        time.sleep(0.5)
+        client.send(encode("MGET", *keys))
+        time.sleep(0.5)
+        client.close()
+        time.sleep(0.2)
+        proxy.stop()
+
+    def test_parts_that_pile_up_are_bounded(self):
+        """Those of the living nodes are kept until the last has come: no more than limits.output_buffer of a client's."""
+        half = self.cluster(3, 0, node_timeout_ms=20000)
+        proxy = self.proxy(half.addresses, command_timeout="20s", limits_output_buffer="4mb")
+        client, other = self.client(proxy), self.client(proxy)
+        large, silent = (key_of(node, "pile", half) for node in half.nodes[:2])
+        self.assertEqual(client.ask("SET", large, "x" * 50_000), "OK")
+        self.assertIsNone(client.ask("GET", silent))
+        half.nodes[1].pause()
+        self.addCleanup(half.nodes[1].resume)
+        started = time.monotonic()
+        client.send(encode("MGET", large, silent) * 500)
+        client.read_until_closed(15)
+        self.assertLess(time.monotonic() - started, 10)
+        self.assertEqual(len(other.ask("GET", large)), 50_000)
 
     def test_info_is_that_of_the_others(self):
         """Many clients ask for it on each new connection, and take an error for the end of all."""

@@ -220,6 +220,16 @@ class Server(TestCase):
         self.assertEqual(self.raw.ask("COMMAND", "GETKEYS", "MSET", "a", 1, "b", 2), [b"a", b"b"])
         self.assertEqual(len(self.raw.ask("COMMAND")), node.command("COMMAND COUNT"))
 
+    def test_what_is_about_every_server(self):
+        """Though servers give no tip that says so. A replica may not be ready to save while it synchronizes."""
+        nodes = shared_cluster().primaries()
+        before = [node.calls("save") for node in nodes]
+        shared_cluster().wait_healthy()
+        self.assertEqual(self.raw.ask("SAVE"), "OK")
+        self.assertEqual([node.calls("save") - count for node, count in zip(nodes, before)], [1] * len(nodes))
+        oldest = min(int(node.command("LASTSAVE").timestamp()) for node in nodes)
+        self.assertEqual(self.raw.ask("LASTSAVE"), oldest)
+
     def test_publish(self):
         self.assertIsInstance(self.raw.ask("PUBLISH", "channel", "hello"), int)
 

@@ -127,6 +127,18 @@ class Refused(TestCase):
                 self.assert_own_error(client.read_reply())
             self.assertEqual(client.ask("GET", "refused:t"), b"before")
 
+    def test_a_client_that_goes_on_after_the_refusal(self):
+        """As pools of connections do: they never say DISCARD. What was sent behind MULTI at once is still refused."""
+        client = self.client(shared_proxy())
+        self.assert_own_error(client.call("MULTI"))
+        self.assert_own_error(client.call("SET", "refused:g", "too soon"))
+        time.sleep(1.1)
+        client.send(encode("SET", "refused:g", "a block") * 2)
+        for _ in range(2):
+            self.assert_own_error(client.read_reply())
+        self.assertIsNone(client.ask("GET", "refused:g"))
+        self.assertEqual(client.ask("SET", "refused:g", "later"), "OK")
+
     def test_inside_a_pipeline(self):
         client = self.client(shared_proxy())
         client.send(encode("SET", "refused:p", 7) + encode("BLPOP", "x", 0) + encode("GET", "refused:p"))

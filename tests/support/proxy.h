@@ -7,6 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <csignal>
 #include <cstdint>
 #include <memory>
 #include <stdexcept>
@@ -24,6 +25,7 @@ class Proxy {
  public:
   /// Runs until destroyed. Of `config`, the listeners and the log are not looked at.
   explicit Proxy(sluice::Config config, const uring::Features& features = uring::probe_features().features) {
+    std::signal(SIGPIPE, SIG_IGN);  // as main() does, for the relays' sake
     config.log.level = sluice::LogLevel::kOff;
     sluice::set_up_log(config.log);
     // Between looking for a free port and listening on it somebody else may take it.
