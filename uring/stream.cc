@@ -12,6 +12,7 @@
 namespace uring {
 
 void StreamRoom::rearm() {
+  is_scarce = !starved.empty();
   for (Stream* stream : starved) stream->receive();
   starved.clear();
   for (Stream* stream : served) stream->receive();
@@ -86,7 +87,6 @@ void Stream::on_receive(Completion completion) {
     ++room_.receives;
     room_.bytes_received += static_cast<std::uint64_t>(completion.result);
     Lease lease = room_.buffers.lease(completion);
-    if (!completion.more()) room_.served.push_back(this);
     if (state_ == State::kOpen) handler_.on_received(std::move(lease));
     if (paused_) cancel_receive();
   } else if (completion.result == -ENOBUFS) {
@@ -101,7 +101,9 @@ void Stream::on_receive(Completion completion) {
     join();
   } else if (input_tap_ != nullptr) {
     input_tap_->on_input();
-  } else if (completion.result <= 0 && !starved_) {
+  } else if (completion.result > 0 && room_.is_scarce) {
+    room_.served.push_back(this);
+  } else if (!starved_) {
     receive();
   }
 }

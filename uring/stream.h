@@ -57,7 +57,8 @@ struct StreamRoom {
   std::uint64_t bytes_sent = 0;
   std::uint64_t starvations = 0;      ///< receives that ended for want of a buffer
   std::vector<Stream*> starved = {};  ///< of this turn
-  std::vector<Stream*> served = {};   ///< likewise, those whose receive has ended with what it was for
+  std::vector<Stream*> served = {};   ///< likewise, while buffers are scarce: those whose receive has brought something
+  bool is_scarce = false;             ///< some were starved in the turn before
 
   /// Receives again, the starved first: else those that were served would take all buffers turn after turn. Once per
   /// turn, when the turn's leases have returned.
