@@ -303,9 +303,10 @@ bool Dispatch::has_room(Session& session, pool::RequestKind kind) {
   for (const auto& [slot, key] : slots_of_keys_) {
     if (std::exchange(kind.slot, slot) == slot) continue;
     pool::Lane* lane = worker_.router().lane_for(kind, session.salt());
-    if (lane == nullptr || !lane->accepts() || !lane->full()) continue;
-    session.hold(Hold::kRoom);
-    return false;
+    if (lane != nullptr && lane->full()) {
+      session.hold(Hold::kRoom);
+      return false;
+    }
   }
   return true;
 }

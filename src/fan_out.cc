@@ -81,25 +81,26 @@ void FanOut::on_lost(PendingReply& pending, pool::Loss loss, std::string_view re
 
 void FanOut::settle(PendingReply& pending, std::string_view reply) {
   if (session() != nullptr) session()->on_part_done(whole_, pending.kind.slot);
-  bytes_ += reply.size();
-  if (bytes_ > std::min(worker_.config().limits.output_buffer, limits::kMaxMergedBytes)) {
-    // Nobody could be sent that much; what has come so far is not kept either.
-    drop_replies();
-    too_large_ = true;
-  }
-  if (!too_large_ && is_wanted()) {
-    parts_[pending.part].reply = reply;
-    held_bytes_ += reply.size();
-    session()->count_held(reply.size());
-  }
+  if (!too_large_ && is_wanted()) keep(parts_[pending.part], reply);
   worker_.pending_replies().release(pending);
   if (--outstanding_ == 0) finish();
+}
+
+void FanOut::keep(Part& part, std::string_view reply) {
+  if (bytes_ + reply.size() > std::min(worker_.config().limits.output_buffer, limits::kMaxMergedBytes)) {
+    // Nobody could be sent that much; what has come so far is not kept either.
+    too_large_ = true;
+    return drop_replies();
+  }
+  part.reply = reply;
+  bytes_ += reply.size();
+  session()->count_held(reply.size());
 }
 
 /// What the client will not get, or gets in another place.
 void FanOut::drop_replies() {
   for (Part& part : parts_) part.reply = std::string();
-  const std::size_t dropped = std::exchange(held_bytes_, 0);
+  const std::size_t dropped = std::exchange(bytes_, 0);
   if (session() != nullptr) session()->uncount_held(dropped);
 }
 

@@ -40,6 +40,7 @@ class FanOut final : pool::ReplySink {
   /// nullptr: the client is gone.
   [[nodiscard]] Session* session() const { return static_cast<Session*>(whole_.sink); }
   [[nodiscard]] bool is_wanted() const { return session() != nullptr && !whole_.kind.silent; }
+  void keep(Part& part, std::string_view reply);
   void drop_replies();
   void finish();
   [[nodiscard]] std::string merged() const;
@@ -50,8 +51,7 @@ class FanOut final : pool::ReplySink {
   std::size_t places_;
   /// Parts without a reply; until end() one more, so that parts which fail at once do not end it before.
   std::size_t outstanding_ = 1;
-  std::size_t bytes_ = 0;       ///< of the parts' replies
-  std::size_t held_bytes_ = 0;  ///< of those that are kept, counted as the session's
+  std::size_t bytes_ = 0;  ///< of the replies that are kept, counted as the session's
   bool too_large_ = false;
   bool is_late_ = false;        ///< a part had to wait
   const std::uint32_t layout_;  ///< Router::layout() at the beginning

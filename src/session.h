@@ -111,7 +111,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   /// Requests in the line that are not read-only.
   [[nodiscard]] bool has_writes_outstanding() const { return writes_ > 0; }
 
-  /// MULTI has been refused: so is what follows it, up to EXEC or DISCARD. It was not meant to run by itself.
+  /// MULTI has been refused: so is what follows it, up to EXEC or DISCARD: it was not meant to run by itself. Or
+  /// until the client is seen to have read the refusal and to go on.
   bool in_refused_transaction = false;
   void refuse_transaction();
 

@@ -180,8 +180,8 @@ void Worker::tick() {
     pool_.retire();
   } else {
     refresh_.tick(now_ms(), redirection_.parked() > 0 || pool_.has_silent_node());
+    redirection_.retry();
   }
-  if (!is_over) redirection_.retry();
   learning_.tick();
   key_watch_.tick(now_ms());
   for (std::size_t i = 0; i < uploads_.size(); ++i) uploads_[i]->tick(now_ms());
