@@ -217,6 +217,8 @@ class Standalone:
         for replica in self.replicas:
             wait_until(lambda r=replica: r.command("INFO", "replication")["master_link_status"] == "up", 15,
                        "%r to be in sync" % replica)
+        # A replica is in sync up to 100 ms before its primary names it: that waits for the child which sent the data.
+        wait_until(lambda: len(self.primary.command("ROLE")[2]) == replicas, 5, "%r to name its replicas" % self.primary)
 
     @property
     def nodes(self):
