@@ -12,12 +12,14 @@ void HeldBytes::begin(std::string_view bytes) {
   std::memcpy(on_heap() ? heap_ : inline_, bytes.data(), bytes.size());
 }
 
-void PendingReplies::grow() {
-  PendingReply* slab = slabs_.emplace_back(std::make_unique<PendingReply[]>(kSlab)).get();
-  for (std::size_t i = kSlab; i-- > 0;) {
-    slab[i].next = free_;
-    free_ = &slab[i];
+void PendingReplies::change_block() {
+  current_ = usable_;
+  if (current_ == nullptr) {
+    current_ = blocks_.emplace_back(std::make_unique<Block>()).get();
+  } else {
+    usable_ = current_->next;
   }
+  if (usable_ != nullptr) __builtin_prefetch(usable_);
 }
 
 void LaneLine::grow() {

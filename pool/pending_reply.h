@@ -5,9 +5,12 @@
 // Thread: one worker.
 #pragma once
 
+#include <array>
+#include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <string_view>
 #include <vector>
 
@@ -85,38 +88,39 @@ struct alignas(64) PendingReply {
 };
 static_assert(sizeof(PendingReply) == 64);
 
-/// All pending replies of one worker: slabs that only grow, up to what its bounds let be in flight at once.
+/// All pending replies of one worker.
+///
+/// At high loads they are more than the cache holds. They come in blocks, and a block's rows are taken in their order:
+/// a pipeline's lie side by side, which the processor sees and calls for what comes next by itself. A block is taken
+/// from again once half of it is free, so there are never more rows than twice what was in use at once, and a block.
 class PendingReplies {
  public:
-  explicit PendingReplies(uring::ChunkPool& chunks) : chunks_(chunks) {}
+  explicit PendingReplies(uring::ChunkPool& chunks) : chunks_(chunks) { change_block(); }
   PendingReplies(const PendingReplies&) = delete;
   PendingReplies& operator=(const PendingReplies&) = delete;
 
   [[nodiscard]] PendingReply& take() {
-    if (free_ == nullptr) grow();
-    PendingReply& pending = *free_;
-    free_ = pending.next;
-    __builtin_prefetch(free_);
-    pending.next = nullptr;
+    if (current_->free == 0) [[unlikely]]
+      change_block();
+    const auto place = static_cast<unsigned>(std::countr_zero(current_->free));
+    current_->free &= current_->free - 1;
+    ++current_->used;
     ++in_use_;
-    return pending;
+    __builtin_prefetch(&current_->rows[0] + place + kAhead, 1);
+    return *new (&current_->rows[place]) PendingReply;
   }
   void release(PendingReply& pending) {
     if (pending.state == PendingReply::State::kReady) {
       pending.held.end();
-      pending.waiting = {};
-      pending.state = PendingReply::State::kWaiting;
     } else {
       drop_request(pending);
     }
-    pending.sink = nullptr;
-    pending.kind = {};
-    pending.salt = 0;
-    pending.hops = 0;
-    pending.in_doubt = false;
-    pending.part = 0;
-    pending.next = free_;
-    free_ = &pending;
+    Block& block = *reinterpret_cast<Block*>(reinterpret_cast<std::uintptr_t>(&pending) & ~(sizeof(Block) - 1));
+    block.free |= 1U << (&pending - &block.rows[0]);
+    if (--block.used == kBlockRows / 2 && &block != current_) {
+      block.next = usable_;
+      usable_ = &block;
+    }
     --in_use_;
   }
   /// The reply has come before its turn. The request will not be sent again.
@@ -132,14 +136,28 @@ class PendingReplies {
     request = {};
   }
   [[nodiscard]] std::size_t in_use() const { return in_use_; }
+  static constexpr std::size_t kBlockRows = 31;
+  /// Rows of all blocks, in use or not.
+  [[nodiscard]] std::size_t rows() const { return blocks_.size() * kBlockRows; }
 
  private:
-  static constexpr std::size_t kSlab = 256;
-  void grow();
+  static constexpr unsigned kAhead = 4;
+
+  /// Invariant: a block is current_, or in the list from usable_, or more than half in use.
+  struct alignas(2048) Block {
+    Block* next = nullptr;                        ///< in that list
+    std::uint32_t free = (1U << kBlockRows) - 1;  ///< a bit for each row
+    std::uint32_t used = 0;                       ///< how many are not
+    std::array<PendingReply, kBlockRows> rows;
+  };
+  static_assert(sizeof(Block) == alignof(Block));
+
+  void change_block();
 
   uring::ChunkPool& chunks_;
-  std::vector<std::unique_ptr<PendingReply[]>> slabs_;
-  PendingReply* free_ = nullptr;
+  std::vector<std::unique_ptr<Block>> blocks_;
+  Block* current_ = nullptr;  ///< rows are taken from it until it has none
+  Block* usable_ = nullptr;   ///< what comes next; last used first, while it is still in the cache
   std::size_t in_use_ = 0;
 };
 

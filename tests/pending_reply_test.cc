@@ -5,10 +5,13 @@
 #include <rapidcheck.h>
 #include <rapidcheck/gtest.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "uring/send_queue.h"
@@ -76,6 +79,36 @@ TEST_F(PendingRepliesTest, AReleasedRowGivesItsRequestBack) {
   EXPECT_GT(chunks_.bytes_in_use(), 0U);
   rows_.release(pending);
   EXPECT_EQ(chunks_.bytes_in_use(), 0U);
+}
+
+// Whatever is given back in between: there are at most twice the rows that were in use at once, and a block's.
+RC_GTEST_FIXTURE_PROP(PendingRepliesTest, RowsAreTakenAgainBeforeNewOnesAreMade,
+                      (const std::vector<std::uint16_t>& steps)) {
+  std::vector<PendingReply*> in_use;
+  std::set<PendingReply*> different;
+  std::size_t most = 0;
+  for (const std::uint16_t step : steps) {
+    for (int i = 0; i < step % 128; ++i) {
+      in_use.push_back(&rows_.take());
+      RC_ASSERT(different.insert(in_use.back()).second);
+    }
+    most = std::max(most, in_use.size());
+    // Every so manieth, so that blocks are left with holes of any kind.
+    const std::size_t stride = step / 128 % 40 + 1;
+    std::vector<PendingReply*> kept;
+    for (std::size_t i = 0; i < in_use.size(); ++i) {
+      if (i % stride == 0) {
+        kept.push_back(in_use[i]);
+      } else {
+        rows_.release(*in_use[i]);
+        different.erase(in_use[i]);
+      }
+    }
+    in_use = std::move(kept);
+    RC_ASSERT(rows_.in_use() == in_use.size());
+  }
+  RC_ASSERT(rows_.rows() <= 2 * most + PendingReplies::kBlockRows);
+  for (PendingReply* pending : in_use) rows_.release(*pending);
 }
 
 // Replies come in the order of the lane, and leave in that of the client.

@@ -25,7 +25,12 @@ struct Chunk {
     assert(bytes.size() <= room());
     std::memcpy(data() + size, bytes.data(), bytes.size());
     size += static_cast<std::uint32_t>(bytes.size());
+    __builtin_prefetch(data() + size + kAhead, 1);
   }
+
+ private:
+  /// Where many chunks take turns, none is in the cache any more: what is written next is called for before.
+  static constexpr std::uint32_t kAhead = 512;
 };
 
 /// Chunks of one usual capacity, kept for reuse (last used first, while it is still in the cache); larger ones are made
