@@ -1,6 +1,9 @@
 #include "cluster/slot_map.h"
 
+#include <algorithm>
 #include <cassert>
+#include <cstddef>
+#include <span>
 #include <utility>
 
 #include "cluster/topology_builder.h"
@@ -37,7 +40,7 @@ TopologyBuilder rebuild(const Topology& topology) {
 }  // namespace
 
 SlotMap::SlotMap(Topology topology) : topology_(std::move(topology)) {
-  assert(topology_.shards.size() < kNoShard);
+  assert(topology_.shards.size() < kMixed);
   shard_of_.fill(kNoShard);
   for (std::size_t index = 0; index < topology_.shards.size(); ++index) {
     for (const auto range : topology_.shards[index].ranges) {
@@ -45,6 +48,11 @@ SlotMap::SlotMap(Topology topology) : topology_(std::move(topology)) {
         shard_of_[slot] = static_cast<ShardIndex>(index);
       }
     }
+  }
+  for (std::size_t i = 0; i < shard_of_block_.size(); ++i) {
+    const auto block = std::span(shard_of_).subspan(i * kBlockSlots, kBlockSlots);
+    const bool is_mixed = std::ranges::any_of(block, [&](ShardIndex shard) { return shard != block.front(); });
+    shard_of_block_[i] = is_mixed ? kMixed : block.front();
   }
 }
 

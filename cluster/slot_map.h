@@ -17,8 +17,11 @@ class SlotMap {
 
   explicit SlotMap(Topology topology);
 
-  /// Index into topology().shards, or kNoShard. One load.
-  [[nodiscard]] ShardIndex shard_of(Slot slot) const { return shard_of_[slot]; }
+  /// Index into topology().shards, or kNoShard. One load, as a rule of what the cache holds.
+  [[nodiscard]] ShardIndex shard_of(Slot slot) const {
+    const ShardIndex common = shard_of_block_[slot / kBlockSlots];
+    return common == kMixed ? shard_of_[slot] : common;
+  }
   [[nodiscard]] const Topology& topology() const { return topology_; }
 
   /// The same map with one slot served by `primary` (a MOVED). The node keeps its shard when it is the primary of one;
@@ -27,7 +30,12 @@ class SlotMap {
   [[nodiscard]] SlotMap with_slot_moved(Slot slot, const Address& primary) const;
 
  private:
+  /// Shards hold long ranges of slots: most blocks of them are of one shard, and these few say it for all.
+  static constexpr Slot kBlockSlots = 64;
+  static constexpr ShardIndex kMixed = 0xfffe;
+
   Topology topology_;
+  std::array<ShardIndex, kSlotCount / kBlockSlots> shard_of_block_;
   std::array<ShardIndex, kSlotCount> shard_of_;
 };
 
