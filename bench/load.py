@@ -117,6 +117,52 @@ class Fixed:
 
 
 @dataclass
+class Memtier:
+    """memtier_benchmark at a fixed rate: two threads, a timer for each client; one SET to ten GETs of 32 bytes."""
+
+    name: str
+    clients: int
+    rate: int
+    seconds: float
+    program: str
+    folder: str
+    subject: str = "sluice"
+    repeated: bool = True
+
+    columns = [Column("avg_ms", "average ms", 3, ratio=True), *LATENCIES[:1],
+               Column("p99_ms", "p99 ms", 3, ratio=True, drawn=True), *LATENCIES[2:],
+               Column("cpu_percent", "CPU % of a core", 1, ratio=True, drawn=True),
+               Column("cpu_us", "CPU us/request", 3), PEAK, OTHERS]
+
+    @property
+    def words(self):
+        return f"memtier_benchmark, {self.clients} clients, {self.rate} requests/s"
+
+    def prepare(self, peer):
+        pass
+
+    def measure(self, peer):
+        host, port = wire.endpoint_of(peer.address)
+        output = os.path.join(self.folder, f"memtier-{peer.name}.json")
+        seconds = max(1, round(self.seconds))
+        words = [self.program, "-s", host, "-p", port, "-t", 2, "-c", self.clients // 2, "--rate-limiting",
+                 self.rate // self.clients, "--test-time", seconds, "--ratio", "1:10", "-d", 32, "--key-maximum", KEYS,
+                 "--hide-histogram", "--json-out-file", output]
+        watch = CpuWatch(peer)
+        _run([str(word) for word in words])
+        with open(output, encoding="utf-8") as file:
+            total = json.load(file)["ALL STATS"]["Totals"]
+        values = watch.read(total["Count"])
+        if total["Ops/sec"] < 0.97 * self.rate:
+            raise LoadFailed(f"only {total['Ops/sec']:.0f} requests/s")
+        latency = total["Percentile Latencies"]
+        # Its start and its end are not part of the time in which it sends.
+        values["cpu_percent"] = values["cpu_us"] * total["Ops/sec"] / 1e4
+        return values | {"avg_ms": total["Average Latency"], "p50_ms": latency["p50.00"], "p99_ms": latency["p99.00"],
+                         "p999_ms": latency["p99.90"], "peak_mb": proc.memory_kb(peer.pid)[1] / 1024}
+
+
+@dataclass
 class Idle:
     """Clients that send one PING and then keep silent; memory is the process's own, without the kernel's sockets."""
 
