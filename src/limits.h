@@ -59,6 +59,11 @@ inline constexpr std::uint64_t kMaxArguments = 1U << 20;
 // A pipeline is searched this far for a later request that must not be overtaken; beyond, one is taken to be there.
 inline constexpr int kOrderSearch = 64;
 
+// Of a request that is held until it is whole, so much of the rest goes straight to its place with one receive: less is
+// copied sooner from a buffer, and more would keep others waiting.
+inline constexpr std::uint32_t kLeastRest = 4U << 10;
+inline constexpr std::uint32_t kMostRest = 128U << 10;
+
 // Where a large value is expected, at most this much of it is received by copy, and at least this much is worth a
 // relay.
 inline constexpr std::uint32_t kPieceBytes = 16U << 10;

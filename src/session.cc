@@ -4,6 +4,7 @@
 #include <sys/ioctl.h>
 
 #include <algorithm>
+#include <cassert>
 #include <utility>
 
 #include "src/large_upload.h"
@@ -61,8 +62,7 @@ void Session::finish() {
 // --- Requests
 
 void Session::on_received(uring::Lease lease) {
-  const std::uint32_t now_ms = worker_.now_ms();
-  worker_.count_client(std::exchange(active_ms_, now_ms));
+  worker_.count_client(std::exchange(active_ms_, worker_.now_ms()));
   if (hold_ == Hold::kFinished) return;
   if (receives_in_pieces_ > 0 && upload_ == nullptr && --receives_in_pieces_ == 0) stream_.receive_at_most(0);
   std::string_view bytes = lease.bytes();
@@ -70,11 +70,29 @@ void Session::on_received(uring::Lease lease) {
   if (bytes.empty()) return;
   if (input_ == nullptr && hold_ == Hold::kNone) {
     const std::size_t used = consume(bytes);
-    if (used < bytes.size()) keep(bytes.substr(used));
-    return;
+    if (used == bytes.size()) return;
+    keep(bytes.substr(used));
+    return receive_rest();
   }
   keep(bytes);
   if (hold_ == Hold::kNone) resume();
+}
+
+void Session::on_filled(std::uint32_t bytes) {
+  worker_.count_client(std::exchange(active_ms_, worker_.now_ms()));
+  if (hold_ == Hold::kFinished) return;
+  input_->size += bytes;
+  if (hold_ == Hold::kNone) resume();
+}
+
+/// What is left of a request that is held until it is whole needs no buffer on its way.
+void Session::receive_rest() {
+  if (input_ == nullptr || hold_ != Hold::kNone || upload_ != nullptr) return;
+  const std::uint64_t wanted = parser_.bytes_wanted();
+  const std::uint32_t have = input_->size - input_used_;
+  if (wanted < have + limits::kLeastRest) return;
+  const auto rest = static_cast<std::uint32_t>(std::min<std::uint64_t>(wanted - have, limits::kMostRest));
+  if (input_->room() >= rest) stream_.receive_into(input_->data() + input_->size, rest);
 }
 
 std::size_t Session::consume(std::string_view input) {
@@ -143,6 +161,7 @@ bool Session::dispatch_open(std::string_view input) {
 }
 
 void Session::begin_upload(const pool::RequestKind& kind, std::string_view key) {
+  assert(!stream_.is_filling());
   upload_ = std::make_unique<LargeUpload>(*this, kind, key);
   // Nothing of it is read until its node is known, and then little by copy.
   stream_.pause();
@@ -205,10 +224,12 @@ void Session::resume() {
   }
   if (hold_ != Hold::kNone) return;
   if (ended_) return upload_ == nullptr ? finish() : close();
+  receive_rest();
   stream_.resume();
 }
 
 void Session::drop_input() {
+  if (stream_.is_filling()) return;  // the destructor comes later
   if (input_ != nullptr) worker_.client_room().chunks.release(std::exchange(input_, nullptr));
   input_used_ = 0;
 }

@@ -163,6 +163,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
  private:
   // uring::StreamHandler
   void on_received(uring::Lease lease) override;
+  void on_filled(std::uint32_t bytes) override;
   void on_ended(int error) override;
   void on_sent() override;
   void on_closed() override;
@@ -171,6 +172,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   [[nodiscard]] bool may_dispatch();
   [[nodiscard]] bool dispatch_open(std::string_view input);
   void keep(std::string_view input);
+  void receive_rest();
   void receive_in_pieces();
   void drop_input();
   void end_refused_transaction();

@@ -60,6 +60,16 @@ constexpr Step kSteps[] = {
        probe.peer.send(pattern(100'000));
        EXPECT_TRUE(turns.until([&] { return turns.room.starvations > 0; }));
      }},
+    {"filling",
+     [](Turns& turns, StreamProbe& probe) {
+       probe.stream->receive_at_most(100);
+       probe.stream->pause();
+       EXPECT_TRUE(turns.until([&] { return probe.stream->input_is_free(); }));
+       probe.stream->resume();
+       probe.fill = 1000;
+       probe.peer.send("begun");
+       EXPECT_TRUE(turns.until([&] { return probe.stream->is_filling(); }));
+     }},
     {"draining",
      [](Turns& turns, StreamProbe& probe) {
        probe.send(pattern(kTooMuch));
@@ -320,6 +330,8 @@ struct Lives {
     while (probes.size() < 3) {
       probes.push_back(std::make_unique<StreamProbe>(turns, tests::unix_pair()));
       probes.back()->echo = true;
+      probes.back()->fill = *rc::gen::element(0U, 50U, 300U);
+      probes.back()->stream->receive_at_most(*rc::gen::element(0U, 100U));
     }
     StreamProbe& probe = *probes[*rc::gen::inRange<std::size_t>(0, probes.size())];
     switch (*rc::gen::inRange(0, 9)) {

@@ -36,13 +36,24 @@ void Stream::open(int fd) {
   fd_ = fd;
   state_ = State::kOpen;
   ended_ = paused_ = starved_ = false;
-  polls_input_ = polls_output_ = false;
+  polls_input_ = polls_output_ = fills_ = false;
   receive();
+}
+
+bool Stream::may_receive() const {
+  return !receive_.in_flight() && !paused_ && state_ == State::kOpen && !ended_;
+}
+
+void Stream::receive_into(char* place, std::uint32_t bytes) {
+  if (!may_receive()) return;
+  fills_ = true;
+  room_.ring.start(receive_, [&](io_uring_sqe* sqe) { io_uring_prep_recv(sqe, fd_, place, bytes, 0); });
 }
 
 void Stream::receive() {
   starved_ = false;
-  if (receive_.in_flight() || paused_ || state_ != State::kOpen || ended_) return;
+  if (!may_receive()) return;
+  fills_ = false;
   room_.ring.start(receive_, [this](io_uring_sqe* sqe) {
     if (receive_bytes_ == 0) {
       io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
@@ -86,8 +97,7 @@ void Stream::on_receive(Completion completion) {
   if (completion.result > 0) {
     ++room_.receives;
     room_.bytes_received += static_cast<std::uint64_t>(completion.result);
-    Lease lease = room_.buffers.lease(completion);
-    if (state_ == State::kOpen) handler_.on_received(std::move(lease));
+    hand_over(completion);
     if (paused_) cancel_receive();
   } else if (completion.result == -ENOBUFS) {
     starved_ = true;
@@ -106,6 +116,15 @@ void Stream::on_receive(Completion completion) {
   } else if (!starved_) {
     receive();
   }
+}
+
+void Stream::hand_over(Completion completion) {
+  if (fills_) {
+    if (state_ == State::kOpen) handler_.on_filled(static_cast<std::uint32_t>(completion.result));
+    return;
+  }
+  Lease lease = room_.buffers.lease(completion);
+  if (state_ == State::kOpen) handler_.on_received(std::move(lease));
 }
 
 void Stream::end(int error) {

@@ -20,6 +20,8 @@ namespace uring {
 class StreamHandler {
  public:
   virtual void on_received(Lease lease) = 0;
+  /// What receive_into() asked for has come, or some of it.
+  virtual void on_filled(std::uint32_t) {}
   /// The other side has closed (error 0) or the connection broke (errno). Called once; the owner calls close().
   virtual void on_ended(int error) = 0;
   /// A send has completed, or await_output() come true. What the queue holds waits for a flush().
@@ -91,6 +93,11 @@ class Stream {
   /// finds more of what it is to read still in the socket. Holds from the next receive that is started.
   void receive_at_most(std::uint32_t bytes) { receive_bytes_ = bytes; }
 
+  /// One receive that goes straight to `place`, `bytes` at most; then leases come again. Only within on_received() and
+  /// on_filled(), and in vain while another receive is under way. The memory is the kernel's while is_filling().
+  void receive_into(char* place, std::uint32_t bytes);
+  [[nodiscard]] bool is_filling() const { return fills_ && receive_.in_flight(); }
+
   /// Stops receiving until resume(). What the kernel had received already still arrives.
   void pause();
   void resume();
@@ -118,9 +125,11 @@ class Stream {
   friend struct StreamRoom;
   enum class State : std::uint8_t { kClosed, kOpen, kDraining, kClosing };
 
+  [[nodiscard]] bool may_receive() const;
   void receive();
   void cancel_receive();
   void on_receive(Completion completion);
+  void hand_over(Completion completion);
   void on_send(Completion completion);
   void on_close(Completion completion);
   void end(int error);
@@ -142,6 +151,7 @@ class Stream {
   bool ended_ = false;
   bool polls_input_ = false;   ///< what is in flight as receive_ is a poll
   bool polls_output_ = false;  ///< the same of send_
+  bool fills_ = false;         ///< what is in flight as receive_, or was last, is a receive_into()
 };
 
 }  // namespace uring

@@ -14,6 +14,54 @@ from raw import ReplyError, encode
 MB = 1 << 20
 
 
+class Held(TestCase):
+    """Requests below the threshold, which are held until they are whole; their rest is received straight into place."""
+
+    def setUp(self):
+        super().setUp()
+        self.raw = self.client(shared_proxy())
+        for _ in range(20):  # a new client's first receives are short ones
+            self.raw.ask("PING")
+
+    def test_in_any_pieces_and_pipelines(self):
+        generator = random.Random(11)
+        for round_number in range(12):
+            values = {"held:%d" % index: value_of(index, generator.choice((5, 3_000, 33_000, 40_000, 65_000, 65_535)))
+                      for index in range(10)}
+            requests = [encode("SET", key, value) + encode("STRLEN", key) for key, value in values.items()]
+            requests.append(encode("MSET", *[part for item in values.items() for part in item]))
+            stream = b"".join(requests)
+            while stream:
+                length = generator.choice((1, 100, 31_000, 32_768, 36_000, 70_000, 200_000)) + generator.randrange(200)
+                self.raw.send(stream[:length])
+                stream = stream[length:]
+                if round_number % 2:
+                    time.sleep(generator.choice((0, 0.001)))
+            for value in values.values():
+                self.assertEqual([self.raw.read_value(), self.raw.read_value()], ["OK", len(value)])
+            self.assertEqual(self.raw.read_value(), "OK")
+            for key, value in values.items():
+                self.assertTrue(self.raw.ask("GET", key) == value)
+
+    def test_a_large_script(self):
+        """Its key comes behind its large argument: all of it is held."""
+        script = "return redis.call('get', KEYS[1]) --" + "x" * (2 * MB)
+        self.raw.ask("SET", "script:key", "found")
+        self.assertEqual(self.raw.ask("EVAL", script, 1, "script:key"), b"found")
+
+    def test_a_client_that_goes_in_the_middle(self):
+        self.raw.ask("SET", "held:cut", "whole")
+        request = encode("SET", "held:cut", value_of(1, 60_000))
+        for length in (33_000, 40_000, 59_000, len(request) - 1):
+            with self.subTest(length=length), shared_proxy().raw() as other:
+                for _ in range(20):
+                    other.ask("PING")
+                other.send(request[:length])
+                time.sleep(0.05)
+        for _ in range(20):
+            self.assertEqual(self.raw.ask("GET", "held:cut"), b"whole")
+
+
 class Uploads(TestCase):
 
     def test_a_client_that_goes_in_the_middle(self):

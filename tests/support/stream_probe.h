@@ -5,6 +5,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdint>
 #include <functional>
 #include <memory>
 #include <string>
@@ -45,6 +46,8 @@ class StreamProbe final : public uring::StreamHandler {
   int closed = 0;
   bool keep_leases = false;
   bool echo = false;
+  std::uint32_t fill = 0;  ///< when not 0, each receive is followed by one of so many bytes into a place of our own
+  int fills = 0;           ///< of these, those that brought something
   std::function<void()> then_received;
   std::function<void()> then_sent;
   std::function<void()> then_ended;
@@ -57,6 +60,20 @@ class StreamProbe final : public uring::StreamHandler {
     if (echo) append(lease.bytes());
     if (keep_leases) leases.push_back(std::move(lease));
     if (then_received) then_received();
+    fill_next();
+  }
+  void on_filled(std::uint32_t bytes) override {
+    EXPECT_TRUE(stream->is_open());
+    EXPECT_FALSE(stream->is_filling());
+    ++fills;
+    received.append(place_.data(), bytes);
+    if (echo) append({place_.data(), bytes});
+    fill_next();
+  }
+  void fill_next() {
+    if (fill == 0 || stream->is_filling()) return;
+    place_.assign(fill, '?');
+    stream->receive_into(place_.data(), fill);
   }
   void on_ended(int error) override {
     ends.push_back(error);
@@ -69,6 +86,7 @@ class StreamProbe final : public uring::StreamHandler {
   void on_closed() override { ++closed; }
 
   Turns& turns_;
+  std::vector<char> place_;
 };
 
 }  // namespace tests
