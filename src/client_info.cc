@@ -59,6 +59,9 @@ std::string describe_client(const Session& session, std::uint32_t now_ms) {
   line += " idle=" + std::to_string((now_ms - session.active_ms()) / 1000);
   line += " flags=N db=" + std::to_string(session.database);
   line += " sub=0 psub=0 ssub=0 multi=-1 watch=0";
+  // Not counted here, but clients' parsers expect all that servers name.
+  line +=
+      " qbuf=0 qbuf-free=0 argv-mem=0 multi-mem=0 rbs=0 rbp=0 obl=0 oll=0 omem=0 tot-mem=0 events=r cmd=client|info";
   line += " user=default redir=-1 resp=" + std::to_string(static_cast<int>(session.protocol));
   line += " lib-name=" + names.lib_name + " lib-ver=" + names.lib_version;
   return line;

@@ -72,7 +72,9 @@ void Loading::read_mapping(const ConfigValue& mapping, const std::string& prefix
 }
 
 void Loading::read_entry(const ConfigEntry& entry, const std::string& path, ConfigProblems& problems) {
-  if (const ConfigKey* key = find_key(path)) {
+  if (entry.key.find('.') != std::string::npos) {
+    problems.push_back({entry.line, printable(path), "unknown key: a section's keys stand below it, not behind a dot"});
+  } else if (const ConfigKey* key = find_key(path)) {
     read_key(*key, entry.value, problems);
   } else if (!is_section(path)) {
     const std::string nearest = nearest_path(path);

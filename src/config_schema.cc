@@ -134,7 +134,7 @@ constexpr std::array kKeys{
     key<&Config::limits, &LimitsConfig::max_pipeline>("limits.max_pipeline", "--limits-max-pipeline",
                                                       "unanswered requests of one client", {1, 1'000'000}),
     key<&Config::limits, &LimitsConfig::output_buffer>("limits.output_buffer", "--limits-output-buffer",
-                                                       "unsent replies of one client", {64 * kKb, 64 * kGb}),
+                                                       "unsent replies of one client", {kMb, 64 * kGb}),
     key<&Config::limits, &LimitsConfig::clients_per_ip>("limits.clients_per_ip", "--limits-clients-per-ip",
                                                         "clients from one address; 0: no limit"),
     key<&Config::limits, &LimitsConfig::requests_per_second>(

@@ -204,14 +204,14 @@ void Dispatch::forward_urgent(Session& session, const Command& command, const re
 /// one twice, at its old primary and at its new one.
 bool Dispatch::knows_shards(Session& session) {
   const Router& router = worker_.router();
-  if (!router.is_cluster() || (router.knows_topology() && !router.is_patched())) return true;
   const auto patience = static_cast<std::uint32_t>(worker_.config().backend.command_timeout.count());
-  if (worker_.now_ms() - session.active_ms() < patience) {
+  const bool is_known = !router.is_cluster() || (router.knows_topology() && !router.is_patched());
+  if (!is_known && worker_.now_ms() - worker_.await_topology(session) < patience) {
     session.hold(Hold::kTopology);
-    worker_.await_topology();
     return false;
   }
-  if (router.knows_topology()) return true;
+  worker_.await_no_topology(session);
+  if (is_known || router.knows_topology()) return true;
   session.answer("-ERR sluice: the command has not run: no backend node could be reached within command_timeout\r\n");
   return false;
 }

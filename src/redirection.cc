@@ -117,7 +117,7 @@ void Redirection::heed(ErrorKind kind) {
 
 bool Redirection::follow(PendingReply& pending, std::string_view error, bool asking) {
   const auto redirect = cluster::parse_redirect(error);
-  if (!redirect || redirect->slot != pending.kind.slot || spent(pending)) return false;
+  if (!redirect || !router_.is_cluster() || redirect->slot != pending.kind.slot || spent(pending)) return false;
   const auto address = target_of(*redirect);
   if (!address) return park(pending);
   if (!asking) router_.move_slot(redirect->slot, *address);
@@ -237,6 +237,9 @@ std::string Redirection::lost_error(pool::Loss loss, std::string_view reason) {
 std::string Redirection::as_seen_by_client(const PendingReply& pending, std::string_view error) const {
   const auto redirect = cluster::parse_redirect(error);
   if (!redirect || (pending.kind.scripted && !trusts(pending, error))) return std::string(error);
+  if (!router_.is_cluster()) {
+    return "-ERR sluice: the command has not run: the server is one of a cluster: use --backend cluster\r\n";
+  }
   if (config_.auto_redirect) {
     return "-ERR sluice: the command has not run: its slot is on the move and was not reached in time\r\n";
   }

@@ -135,7 +135,9 @@ void TopologyRefresh::heard(pool::PendingReply& pending, std::string_view reply)
     // A node that knows no slots (just reset, not yet met the others) has nothing to say.
     if (answer.topology && answer.topology->shards.empty()) answer.topology.reset();
     good_answers_ += answer.topology ? 1 : 0;
-  } else if (value && !value->is_error()) {
+  } else if (value && value->is_error()) {
+    answer.tells_no_role = value->text.starts_with("NOPERM") || value->text.starts_with("ERR unknown command");
+  } else if (value) {
     read_role(*value, answer);
     good_answers_ += answer.is_primary ? 1 : 0;
   }
@@ -161,9 +163,11 @@ void TopologyRefresh::ask_again() {
 }
 
 /// Of several that call themselves primaries the known one stays it. While that one has not said otherwise, and its
-/// connections are well, it is no reason to leave it that it is slow.
+/// connections are well, it is no reason to leave it that it is slow. Where nobody may tell, the first that is there is
+/// taken for it: the known one, or the first of the configuration.
 cluster::Topology TopologyRefresh::standalone_topology() const {
   auto primary = std::ranges::find_if(answers_, &Answer::is_primary);
+  if (primary == answers_.end()) primary = std::ranges::find_if(answers_, &Answer::tells_no_role);
   if (router_.knows_topology()) {
     const cluster::Address& address = router_.topology().shards.front().primary.address;
     const auto known = std::ranges::find(answers_, address, &Answer::asked);

@@ -50,6 +50,7 @@ class TopologyRefresh final : pool::ReplySink, public RefreshRequester {
     cluster::Address asked;
     std::optional<cluster::Topology> topology;  ///< cluster
     bool is_primary = false;                    ///< standalone
+    bool tells_no_role = false;                 ///< standalone: it has no ROLE, or its user may not ask
     std::vector<cluster::Node> replicas;        ///< standalone, of a primary
     bool heard = false;
   };

@@ -18,6 +18,7 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <unordered_map>
 #include <vector>
 
 #include "pool/pool.h"
@@ -110,8 +111,14 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   [[nodiscard]] std::uint32_t now_us() const { return now_us_; }
   void resume_later(Session& session);
   void resume_when_learned(Session& session) { learners_.push_back(&session); }
-  /// Those held with Hold::kTopology are resumed at the next tick, at the latest.
-  void await_topology() { topology_awaited_ = true; }
+  /// One held with Hold::kTopology is resumed at the next tick, at the latest. Returns since when it waits.
+  [[nodiscard]] std::uint32_t await_topology(const Session& session) {
+    return topology_awaited_.try_emplace(&session, now_ms()).first->second;
+  }
+  void await_no_topology(const Session& session) {
+    if (!topology_awaited_.empty()) [[unlikely]]
+      topology_awaited_.erase(&session);
+  }
   void close_later(Session& session) { closing_.push_back(&session); }
   void reap_later(Session& session) { closed_.push_back(&session); }
   /// Destroys it at the end of the turn: it may be in the middle of a call.
@@ -177,7 +184,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::size_t session_count_ = 0;
   std::vector<Session*> dirty_;
   std::vector<Session*> resuming_;
-  std::vector<Session*> learners_;  ///< wait until a command is known
+  std::vector<Session*> learners_;                                      ///< wait until a command is known
+  std::unordered_map<const Session*, std::uint32_t> topology_awaited_;  ///< since when, worker clock
   std::vector<Session*> closing_;
   std::vector<Session*> closed_;
   std::vector<LargeUpload*> uploads_;
@@ -185,7 +193,6 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::uint64_t next_session_id_;
   std::uint32_t now_us_ = 0;
   unsigned waiting_clients_ = 0;
-  bool topology_awaited_ = false;
   bool stopping_ = false;
   std::uint32_t stop_ms_ = 0;
   std::uint32_t checked_ms_ = 0;

@@ -399,7 +399,7 @@ Config any_config() {
   }
   config.limits.max_request = *rc::gen::inRange<Bytes>(1024, 1ULL << 30);
   config.limits.max_pipeline = *rc::gen::inRange<Count>(1, 1'000'001);
-  config.limits.output_buffer = *rc::gen::inRange<Bytes>(64 * 1024, 1ULL << 36);
+  config.limits.output_buffer = *rc::gen::inRange<Bytes>(1 << 20, 1ULL << 36);
   config.log.level = static_cast<LogLevel>(*rc::gen::inRange(0, 6));
   config.log.format = static_cast<LogFormat>(*rc::gen::inRange(0, 2));
   return config;

@@ -3,7 +3,7 @@ import unittest
 
 from cluster import Standalone
 from fixture import TestCase
-from process import wait_until
+from process import reserve_port, wait_until
 
 _SECRET = "a secret that no log may show"
 
@@ -72,6 +72,18 @@ class Auth(TestCase):
         self.assertIn("WRONGPASS", proxy.log())
         standalone.primary.command("ACL", "SETUSER", "default", "resetpass", ">wrong")
         wait_until(lambda: raw.call("SET", "k", "v") == b"+OK\r\n", 10, "the proxy to be let in")
+
+    def test_a_user_who_may_not_ask_for_the_role(self):
+        """ROLE is of the category of the dangerous commands, which applications' users often lack."""
+        standalone = self.standalone()
+        standalone.primary.command("ACL", "SETUSER", "app", "on", ">" + _SECRET, "~*", "&*", "+@all", "-@dangerous")
+        dead = "127.0.0.1:%d" % reserve_port()
+        raw = self.client(self.proxy([dead, *standalone.addresses], backend="standalone", username="app",
+                                     config="backend: {password: \"%s\"}\n" % _SECRET))
+        self.assertEqual(raw.call("SET", "k", "v"), b"+OK\r\n")
+        self.assertEqual(raw.ask("GET", "k"), b"v")
+        standalone.primary.kill_connections()
+        self.assertEqual(raw.ask("GET", "k"), b"v")
 
     def test_no_password_where_one_is_needed(self):
         standalone = self.standalone()

@@ -254,6 +254,17 @@ class Start(TestCase):
         for node in cluster.primaries():
             self.assertEqual(client.ask("SET", key_of(node, "start"), "x"), "OK")
 
+    def test_who_goes_on_sending_is_told_in_time(self):
+        """What is meant for all nodes waits for the shards: its own time, not until its client falls silent."""
+        proxy = self.proxy(["127.0.0.1:1"], command_timeout="1s")
+        client = self.client(proxy)
+        client.send(encode("DBSIZE"))
+        for _ in range(15):
+            time.sleep(0.2)
+            client.send(encode("PING"))
+        self.assertIn(b"no backend node could be reached", client.read_reply(timeout=0.1))
+        self.assertEqual([client.read_value(timeout=1) for _ in range(15)], ["PONG"] * 15)
+
     def test_with_all_down(self):
         late = Cluster(3, 0, start=False)
         self.addCleanup(late.stop)

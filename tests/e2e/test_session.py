@@ -44,6 +44,8 @@ class Session(TestCase):
         self.assertEqual(fields["addr"], "%s:%d" % self.raw.socket.getsockname())
         self.assertEqual(fields["laddr"], "%s:%d" % shared_proxy().address)
         self.assertEqual(fields["resp"], "2")
+        servers = dict(field.split("=", 1) for field in self.direct().ask("CLIENT", "INFO").decode().split())
+        self.assertEqual(set(servers) - set(fields), set())
 
     def test_setinfo(self):
         self.assertEqual(self.raw.ask("CLIENT", "SETINFO", "LIB-NAME", "e2e"), "OK")

@@ -2,8 +2,8 @@
 import random
 import unittest
 
-from cluster import Standalone
-from fixture import TestCase, shared_standalone, shared_standalone_proxy
+from cluster import Standalone, slot_of
+from fixture import TestCase, shared_cluster, shared_standalone, shared_standalone_proxy
 from process import wait_until
 from raw import encode
 from server import HOST
@@ -158,6 +158,25 @@ class NoSlots(TestCase):
 
     def test_cluster_commands(self):
         self.assertTrue(self.raw.call("CLUSTER", "SLOTS").startswith(b"-ERR"))
+
+
+class InFrontOfACluster(TestCase):
+    """By mistake: who is not told so looks for slots that move."""
+
+    def test_the_mistake_is_named_and_nothing_goes_elsewhere(self):
+        node = shared_cluster().primaries()[0]
+        raw = self.client(self.proxy([node.address], backend="standalone"))
+        slots = shared_cluster().slots_of(node)
+        own = next(key for key in map(str, range(1000)) if slot_of(key) in slots)
+        foreign = next(key for key in map(str, range(1000)) if slot_of(key) not in slots)
+        self.assertEqual(raw.ask("SET", own, 1), "OK")
+        self.assertIn(b"use --backend cluster", raw.call("GET", foreign))
+        others = shared_cluster().primaries()[1]
+        raw = self.client(self.proxy([others.address], backend="standalone"))
+        slotless = next(key for key in map(str, range(1_000_000)) if slot_of(key) == 0)
+        self.assertIn(b"use --backend cluster", raw.call("SET", slotless, 1))
+        own = next(key for key in map(str, range(1000)) if slot_of(key) in shared_cluster().slots_of(others))
+        self.assertEqual(raw.ask("SET", own, 1), "OK")
 
 
 class Restart(TestCase):
