@@ -37,6 +37,10 @@ class Column:
 LATENCIES = [Column("p50_ms", "p50 ms", 3), Column("p99_ms", "p99 ms", 3, ratio=True), Column("p999_ms", "p99.9 ms", 3)]
 CPU = Column("cpu_us", "CPU us/request", 3, ratio=True, drawn=True)
 PEAK = Column("peak_mb", "peak MB", 1)
+AT_FIXED_RATE = [Column("avg_ms", "average ms", 3, ratio=True), *LATENCIES[:1],
+                 Column("p99_ms", "p99 ms", 3, ratio=True, drawn=True), *LATENCIES[2:],
+                 Column("cpu_percent", "CPU % of a core", 1, ratio=True, drawn=True), Column("cpu_us", "CPU us/request", 3),
+                 PEAK]
 OTHERS = Column("others_percent", "others' CPU %", 0)  # far from 0, the machine was not ours and the round says little
 
 
@@ -93,10 +97,7 @@ class Fixed:
     subject: str = "sluice"
     repeated: bool = True
 
-    columns = [Column("avg_ms", "average ms", 3, ratio=True), *LATENCIES[:1],
-               Column("p99_ms", "p99 ms", 3, ratio=True, drawn=True), *LATENCIES[2:],
-               Column("cpu_percent", "CPU % of a core", 1, ratio=True, drawn=True),
-               Column("cpu_us", "CPU us/request", 3), PEAK, Column("late_p99_ms", "generator late p99 ms", 3), OTHERS]
+    columns = [*AT_FIXED_RATE, Column("late_p99_ms", "generator late p99 ms", 3), OTHERS]
 
     @property
     def words(self):
@@ -129,10 +130,7 @@ class Memtier:
     subject: str = "sluice"
     repeated: bool = True
 
-    columns = [Column("avg_ms", "average ms", 3, ratio=True), *LATENCIES[:1],
-               Column("p99_ms", "p99 ms", 3, ratio=True, drawn=True), *LATENCIES[2:],
-               Column("cpu_percent", "CPU % of a core", 1, ratio=True, drawn=True),
-               Column("cpu_us", "CPU us/request", 3), PEAK, OTHERS]
+    columns = [*AT_FIXED_RATE, OTHERS]
 
     @property
     def words(self):

@@ -210,7 +210,6 @@ bool Dispatch::knows_shards(Session& session) {
     session.hold(Hold::kTopology);
     return false;
   }
-  worker_.await_no_topology(session);
   if (is_known || router.knows_topology()) return true;
   session.answer("-ERR sluice: the command has not run: no backend node could be reached within command_timeout\r\n");
   return false;

@@ -71,7 +71,7 @@ void LargeUpload::on_probed(std::string_view reply) {
   redirection.heed(error);
   if (error != cluster::ErrorKind::kMoved && error != cluster::ErrorKind::kAsk) return wait();
   const auto redirect = cluster::parse_redirect(reply);
-  if (!worker_.config().backend.auto_redirect) return fail(redirection.as_seen_by_client(place_, reply));
+  if (!redirection.follows_redirects()) return fail(redirection.as_seen_by_client(place_, reply));
   if (!redirect || redirect->slot != kind_.slot || ++hops_ > limits::kMaxHops) return wait();
   const auto address = redirection.target_of(*redirect);
   if (!address) return wait();

@@ -67,7 +67,7 @@ bool Redirection::takes_error(PendingReply& pending, std::string_view error) {
   heed(kind);
   const bool moved = kind == ErrorKind::kMoved;
   if (!moved && kind != ErrorKind::kAsk) return park(pending);
-  return config_.auto_redirect && follow(pending, error, !moved);
+  return follows_redirects() && follow(pending, error, !moved);
 }
 
 bool Redirection::is_momentary(const PendingReply& pending, std::string_view error) const {
@@ -117,7 +117,7 @@ void Redirection::heed(ErrorKind kind) {
 
 bool Redirection::follow(PendingReply& pending, std::string_view error, bool asking) {
   const auto redirect = cluster::parse_redirect(error);
-  if (!redirect || !router_.is_cluster() || redirect->slot != pending.kind.slot || spent(pending)) return false;
+  if (!redirect || redirect->slot != pending.kind.slot || spent(pending)) return false;
   const auto address = target_of(*redirect);
   if (!address) return park(pending);
   if (!asking) router_.move_slot(redirect->slot, *address);

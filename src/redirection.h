@@ -72,6 +72,8 @@ class Redirection {
   /// The nodes are about to go: what waits fails now, and nothing waits any more.
   void end();
 
+  /// MOVED and ASK are followed: in front of a cluster, unless the configuration leaves it to the clients.
+  [[nodiscard]] bool follows_redirects() const { return config_.auto_redirect && router_.is_cluster(); }
   /// Where a redirect that has just come leads to; nullopt when it does not say and the port alone does not tell.
   [[nodiscard]] std::optional<cluster::Address> target_of(const cluster::Redirect& redirect) const;
 

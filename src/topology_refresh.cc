@@ -11,6 +11,14 @@
 #include "src/limits.h"
 
 namespace sluice {
+namespace {
+
+/// Of a server that has no ROLE, or does not let this user ask.
+bool has_no_role(std::string_view error) {
+  return error.starts_with("NOPERM") || error.starts_with("ERR unknown command");
+}
+
+}  // namespace
 
 TopologyRefresh::TopologyRefresh(const BackendConfig& config, Router& router, pool::Pool& pool,
                                  pool::PendingReplies& pending, TopologyListener& listener)
@@ -129,15 +137,17 @@ void TopologyRefresh::heard(pool::PendingReply& pending, std::string_view reply)
   --outstanding_;
   Answer& answer = answers_[index];
   const auto value = reply.empty() ? std::nullopt : resp::parse_value(reply);
-  if (value && value->is_error()) listener_.on_topology_refused(answer.asked, value->text);
+  answer.tells_no_role = !router_.is_cluster() && value && value->is_error() && has_no_role(value->text);
+  if (value && value->is_error() && !(answer.tells_no_role && router_.knows_topology()))
+    listener_.on_topology_refused(answer.asked, value->text);
   if (value && router_.is_cluster()) {
     answer.topology = cluster::read_topology(*value, answer.asked, config_.tls.enabled);
     // A node that knows no slots (just reset, not yet met the others) has nothing to say.
     if (answer.topology && answer.topology->shards.empty()) answer.topology.reset();
     good_answers_ += answer.topology ? 1 : 0;
-  } else if (value && value->is_error()) {
-    answer.tells_no_role = value->text.starts_with("NOPERM") || value->text.starts_with("ERR unknown command");
-  } else if (value) {
+  } else if (answer.tells_no_role) {
+    good_answers_ += answer.asked == usual_primary() ? 1 : 0;
+  } else if (value && !value->is_error()) {
     read_role(*value, answer);
     good_answers_ += answer.is_primary ? 1 : 0;
   }
@@ -162,19 +172,22 @@ void TopologyRefresh::ask_again() {
   (router_.knows_topology() ? incomplete_ : wanted_) = true;
 }
 
+/// Of a standalone group: the known one, at first the first of the configuration.
+const cluster::Address& TopologyRefresh::usual_primary() const {
+  return router_.knows_topology() ? router_.topology().shards.front().primary.address : config_.nodes.front();
+}
+
 /// Of several that call themselves primaries the known one stays it. While that one has not said otherwise, and its
-/// connections are well, it is no reason to leave it that it is slow. Where nobody may tell, the first that is there is
-/// taken for it: the known one, or the first of the configuration.
+/// connections are well, it is no reason to leave it that it is slow. Where it may not tell, and nobody else says that
+/// it is the primary, it is taken for it.
 cluster::Topology TopologyRefresh::standalone_topology() const {
+  const cluster::Address& address = usual_primary();
+  const auto usual = std::ranges::find(answers_, address, &Answer::asked);
+  const bool is_heard = usual != answers_.end() && usual->heard;
+  if (router_.knows_topology() && !is_heard && !pool_.node(address.host, address.port).failing()) return {};
   auto primary = std::ranges::find_if(answers_, &Answer::is_primary);
-  if (primary == answers_.end()) primary = std::ranges::find_if(answers_, &Answer::tells_no_role);
-  if (router_.knows_topology()) {
-    const cluster::Address& address = router_.topology().shards.front().primary.address;
-    const auto known = std::ranges::find(answers_, address, &Answer::asked);
-    const bool is_heard = known != answers_.end() && known->heard;
-    if (!is_heard && !pool_.node(address.host, address.port).failing()) return {};
-    if (is_heard && known->is_primary) primary = known;
-  }
+  const bool is_told = primary != answers_.end();
+  if (is_heard && (usual->is_primary || (usual->tells_no_role && !is_told))) primary = usual;
   if (primary == answers_.end()) return {};
   cluster::Shard shard;
   shard.primary.address = primary->asked;

@@ -59,6 +59,7 @@ class TopologyRefresh final : pool::ReplySink, public RefreshRequester {
   void finish();
   void ask_again();
   [[nodiscard]] std::vector<cluster::Address> candidates();
+  [[nodiscard]] const cluster::Address& usual_primary() const;
   [[nodiscard]] cluster::Topology standalone_topology() const;
   void read_role(const resp::Value& reply, Answer& answer) const;
 

@@ -185,7 +185,8 @@ void Worker::tick() {
   learning_.tick();
   key_watch_.tick(now_ms());
   for (std::size_t i = 0; i < uploads_.size(); ++i) uploads_[i]->tick(now_ms());
-  if (!topology_awaited_.empty()) resume_held(Hold::kTopology);
+  std::erase_if(topology_awaited_, [](const auto& each) { return each.first->held() != Hold::kTopology; });
+  for (const auto& [session, since_ms] : topology_awaited_) resume_later(*session);
   if (now_ms() - checked_ms_ >= 1000 || stopping_) check_sessions();
 }
 
@@ -247,7 +248,7 @@ void Worker::remove(Session& session) {
   std::erase(resuming_, &session);
   std::erase(learners_, &session);
   std::erase(closing_, &session);
-  await_no_topology(session);
+  topology_awaited_.erase(&session);
   (session.previous == nullptr ? sessions_ : session.previous->next) = session.next;
   if (session.next != nullptr) session.next->previous = session.previous;
   --session_count_;

@@ -111,13 +111,10 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   [[nodiscard]] std::uint32_t now_us() const { return now_us_; }
   void resume_later(Session& session);
   void resume_when_learned(Session& session) { learners_.push_back(&session); }
-  /// One held with Hold::kTopology is resumed at the next tick, at the latest. Returns since when it waits.
-  [[nodiscard]] std::uint32_t await_topology(const Session& session) {
+  /// One held with Hold::kTopology is resumed at the next tick, at the latest. Returns since when it waits: all that it
+  /// has sent meanwhile waits no longer than the first.
+  [[nodiscard]] std::uint32_t await_topology(Session& session) {
     return topology_awaited_.try_emplace(&session, now_ms()).first->second;
-  }
-  void await_no_topology(const Session& session) {
-    if (!topology_awaited_.empty()) [[unlikely]]
-      topology_awaited_.erase(&session);
   }
   void close_later(Session& session) { closing_.push_back(&session); }
   void reap_later(Session& session) { closed_.push_back(&session); }
@@ -184,8 +181,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::size_t session_count_ = 0;
   std::vector<Session*> dirty_;
   std::vector<Session*> resuming_;
-  std::vector<Session*> learners_;                                      ///< wait until a command is known
-  std::unordered_map<const Session*, std::uint32_t> topology_awaited_;  ///< since when, worker clock
+  std::vector<Session*> learners_;                                ///< wait until a command is known
+  std::unordered_map<Session*, std::uint32_t> topology_awaited_;  ///< since when, worker clock
   std::vector<Session*> closing_;
   std::vector<Session*> closed_;
   std::vector<LargeUpload*> uploads_;

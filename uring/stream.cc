@@ -80,6 +80,7 @@ void Stream::untap_input() {
 void Stream::await_input() {
   assert(input_is_free() && state_ == State::kOpen);
   polls_input_ = true;
+  fills_ = false;
   room_.ring.start(receive_, [this](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, fd_, POLLIN | POLLRDHUP); });
 }
 

@@ -19,13 +19,19 @@ class Held(TestCase):
 
     def setUp(self):
         super().setUp()
-        self.raw = self.client(shared_proxy())
-        for _ in range(20):  # a new client's first receives are short ones
-            self.raw.ask("PING")
+        self.raw = self.client_after(20)
+
+    def client_after(self, pings):
+        """A new client's first receives are short ones."""
+        client = self.client(shared_proxy())
+        for _ in range(pings):
+            client.ask("PING")
+        return client
 
     def test_in_any_pieces_and_pipelines(self):
         generator = random.Random(11)
         for round_number in range(12):
+            self.raw = self.client_after(20 * (round_number % 3))
             values = {"held:%d" % index: value_of(index, generator.choice((5, 3_000, 33_000, 40_000, 65_000, 65_535)))
                       for index in range(10)}
             requests = [encode("SET", key, value) + encode("STRLEN", key) for key, value in values.items()]

@@ -171,10 +171,12 @@ class InFrontOfACluster(TestCase):
         foreign = next(key for key in map(str, range(1000)) if slot_of(key) not in slots)
         self.assertEqual(raw.ask("SET", own, 1), "OK")
         self.assertIn(b"use --backend cluster", raw.call("GET", foreign))
+        self.assertIn(b"use --backend cluster", raw.call("SET", foreign, b"x" * 200_000))
         others = shared_cluster().primaries()[1]
         raw = self.client(self.proxy([others.address], backend="standalone"))
         slotless = next(key for key in map(str, range(1_000_000)) if slot_of(key) == 0)
-        self.assertIn(b"use --backend cluster", raw.call("SET", slotless, 1))
+        for value in (b"x", b"x" * 200_000):
+            self.assertIn(b"use --backend cluster", raw.call("SET", slotless, value))
         own = next(key for key in map(str, range(1000)) if slot_of(key) in shared_cluster().slots_of(others))
         self.assertEqual(raw.ask("SET", own, 1), "OK")
 
