@@ -137,8 +137,9 @@ void TopologyRefresh::heard(pool::PendingReply& pending, std::string_view reply)
   --outstanding_;
   Answer& answer = answers_[index];
   const auto value = reply.empty() ? std::nullopt : resp::parse_value(reply);
-  answer.tells_no_role = !router_.is_cluster() && value && value->is_error() && has_no_role(value->text);
-  if (value && value->is_error() && !(answer.tells_no_role && router_.knows_topology()))
+  const bool is_error = value && value->is_error();
+  answer.tells_no_role = is_error && !router_.is_cluster() && has_no_role(value->text);
+  if (is_error && !(answer.tells_no_role && router_.knows_topology()))
     listener_.on_topology_refused(answer.asked, value->text);
   if (value && router_.is_cluster()) {
     answer.topology = cluster::read_topology(*value, answer.asked, config_.tls.enabled);
@@ -147,7 +148,7 @@ void TopologyRefresh::heard(pool::PendingReply& pending, std::string_view reply)
     good_answers_ += answer.topology ? 1 : 0;
   } else if (answer.tells_no_role) {
     good_answers_ += answer.asked == usual_primary() ? 1 : 0;
-  } else if (value && !value->is_error()) {
+  } else if (value && !is_error) {
     read_role(*value, answer);
     good_answers_ += answer.is_primary ? 1 : 0;
   }

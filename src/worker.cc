@@ -185,8 +185,7 @@ void Worker::tick() {
   learning_.tick();
   key_watch_.tick(now_ms());
   for (std::size_t i = 0; i < uploads_.size(); ++i) uploads_[i]->tick(now_ms());
-  std::erase_if(topology_awaited_, [](const auto& each) { return each.first->held() != Hold::kTopology; });
-  for (const auto& [session, since_ms] : topology_awaited_) resume_later(*session);
+  resume_topology_awaited();
   if (now_ms() - checked_ms_ >= 1000 || stopping_) check_sessions();
 }
 
@@ -266,6 +265,11 @@ void Worker::resume_held(Hold reason) {
   }
 }
 
+void Worker::resume_topology_awaited() {
+  std::erase_if(topology_awaited_, [](const auto& each) { return each.first->held() != Hold::kTopology; });
+  for (const auto& [session, since_ms] : topology_awaited_) resume_later(*session);
+}
+
 void Worker::on_command_learned() {
   for (Session* session : std::exchange(learners_, {})) {
     if (session->held() == Hold::kLearning) resume_later(*session);
@@ -298,7 +302,7 @@ void Worker::on_topology_changed() {
   spdlog::info("worker {}: topology: {} shards, {} of {} slots covered", index_, topology.shards.size(),
                topology.slots_covered(), cluster::kSlotCount);
   learning_.forget_unknown();
-  resume_held(Hold::kTopology);
+  resume_topology_awaited();
   resume_held(Hold::kRoom);
   redirection_.set_trouble({});
   redirection_.retry();

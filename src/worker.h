@@ -137,6 +137,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void check_sessions();
   [[nodiscard]] bool is_late(Session& session) const;
   void resume_held(Hold reason);
+  void resume_topology_awaited();
   void remove(Session& session);
   [[nodiscard]] bool done() const;
 

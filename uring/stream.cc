@@ -36,7 +36,7 @@ void Stream::open(int fd) {
   fd_ = fd;
   state_ = State::kOpen;
   ended_ = paused_ = starved_ = false;
-  polls_input_ = polls_output_ = fills_ = false;
+  polls_input_ = polls_output_ = false;
   receive();
 }
 
@@ -53,7 +53,6 @@ void Stream::receive_into(char* place, std::uint32_t bytes) {
 void Stream::receive() {
   starved_ = false;
   if (!may_receive()) return;
-  fills_ = false;
   room_.ring.start(receive_, [this](io_uring_sqe* sqe) {
     if (receive_bytes_ == 0) {
       io_uring_prep_recv_multishot(sqe, fd_, nullptr, 0, 0);
@@ -80,7 +79,6 @@ void Stream::untap_input() {
 void Stream::await_input() {
   assert(input_is_free() && state_ == State::kOpen);
   polls_input_ = true;
-  fills_ = false;
   room_.ring.start(receive_, [this](io_uring_sqe* sqe) { io_uring_prep_poll_add(sqe, fd_, POLLIN | POLLRDHUP); });
 }
 
@@ -95,10 +93,11 @@ void Stream::on_receive(Completion completion) {
     if (state_ == State::kClosing) return join();
     return input_tap_ != nullptr ? input_tap_->on_input() : receive();
   }
+  const bool filled = std::exchange(fills_, false);
   if (completion.result > 0) {
     ++room_.receives;
     room_.bytes_received += static_cast<std::uint64_t>(completion.result);
-    hand_over(completion);
+    hand_over(completion, filled);
     if (paused_) cancel_receive();
   } else if (completion.result == -ENOBUFS) {
     starved_ = true;
@@ -119,8 +118,8 @@ void Stream::on_receive(Completion completion) {
   }
 }
 
-void Stream::hand_over(Completion completion) {
-  if (fills_) {
+void Stream::hand_over(Completion completion, bool filled) {
+  if (filled) {
     if (state_ == State::kOpen) handler_.on_filled(static_cast<std::uint32_t>(completion.result));
     return;
   }

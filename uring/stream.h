@@ -93,10 +93,10 @@ class Stream {
   /// finds more of what it is to read still in the socket. Holds from the next receive that is started.
   void receive_at_most(std::uint32_t bytes) { receive_bytes_ = bytes; }
 
-  /// One receive that goes straight to `place`, `bytes` at most; then leases come again. Only within on_received() and
-  /// on_filled(), and in vain while another receive is under way. The memory is the kernel's while is_filling().
+  /// One receive that goes straight to `place`, `bytes` at most; then leases come again. In vain while another receive
+  /// is under way, as it is while leases come, or the stream is paused. The memory is the kernel's while is_filling().
   void receive_into(char* place, std::uint32_t bytes);
-  [[nodiscard]] bool is_filling() const { return fills_ && receive_.in_flight(); }
+  [[nodiscard]] bool is_filling() const { return fills_; }
 
   /// Stops receiving until resume(). What the kernel had received already still arrives.
   void pause();
@@ -129,7 +129,7 @@ class Stream {
   void receive();
   void cancel_receive();
   void on_receive(Completion completion);
-  void hand_over(Completion completion);
+  void hand_over(Completion completion, bool filled);
   void on_send(Completion completion);
   void on_close(Completion completion);
   void end(int error);
@@ -151,7 +151,7 @@ class Stream {
   bool ended_ = false;
   bool polls_input_ = false;   ///< what is in flight as receive_ is a poll
   bool polls_output_ = false;  ///< the same of send_
-  bool fills_ = false;         ///< what is in flight as receive_, or was last, is a receive_into()
+  bool fills_ = false;         ///< what is in flight as receive_ is a receive_into()
 };
 
 }  // namespace uring

@@ -174,9 +174,9 @@ class InFrontOfACluster(TestCase):
         self.assertIn(b"use --backend cluster", raw.call("SET", foreign, b"x" * 200_000))
         others = shared_cluster().primaries()[1]
         raw = self.client(self.proxy([others.address], backend="standalone"))
-        slotless = next(key for key in map(str, range(1_000_000)) if slot_of(key) == 0)
+        of_slot_zero = next(key for key in map(str, range(1_000_000)) if slot_of(key) == 0)
         for value in (b"x", b"x" * 200_000):
-            self.assertIn(b"use --backend cluster", raw.call("SET", slotless, value))
+            self.assertIn(b"use --backend cluster", raw.call("SET", of_slot_zero, value))
         own = next(key for key in map(str, range(1000)) if slot_of(key) in shared_cluster().slots_of(others))
         self.assertEqual(raw.ask("SET", own, 1), "OK")
 
