@@ -79,7 +79,16 @@ void Lane::flush() {
   dirty_ = false;
   if (stream_.is_sending() || stream_.queue().bytes() == 0) return;
   if (state_ == State::kReady) handed_ = enqueued_;
+  sent_us_ = pool_.now_us_;
   stream_.flush();
+}
+
+bool Lane::gathers() const {
+  if (state_ != State::kReady || open_ != nullptr || pending_.empty()) return false;
+  // The oldest that is due has been handed to the kernel: modulo 2^32, as all positions.
+  const bool is_owed = static_cast<std::int32_t>(handed_ - pending_.at(0).waiting.position) >= 0;
+  return is_owed && pool_.now_us_ - sent_us_ < pool_.settings_.gather_us &&
+         enqueued_ - handed_ < pool_.settings_.gather_bytes;
 }
 
 void Lane::on_sent() {

@@ -62,6 +62,9 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   }
   /// Sends what is queued, unless a send is in flight.
   void flush();
+  /// What is queued is better sent a little later (see Pool::flush()): the server has just been sent something and has
+  /// not answered it.
+  [[nodiscard]] bool gathers() const;
   /// Deadlines, idle pings, back-off. `now_ms` is the worker's clock.
   void tick(std::uint32_t now_ms);
   /// Ends the connection; pending replies are told. For good when the node is gone or the worker stops.
@@ -158,6 +161,7 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   std::uint32_t progress_ms_ = 0;   ///< when something last came, or the line last became non-empty
   std::uint32_t moved_ms_ = 0;      ///< when a part of a large value last moved on
   std::uint32_t used_ms_ = 0;       ///< when a client's request was last enqueued
+  std::uint32_t sent_us_ = 0;       ///< when something was last sent
   std::uint32_t resting_until_ms_ = 0;
   std::uint32_t failures_ = 0;  ///< in a row
   uring::Stream stream_;

@@ -54,11 +54,18 @@ uring::ChunkSpan Pool::keep(std::string_view request) {
   return {chunk, 0, chunk->size};
 }
 
-void Pool::flush() {
+void Pool::flush(bool soon_again) {
   relays_.pump();
   // Only what is dirty now: a flush never makes a lane dirty.
-  for (Lane* lane : dirty_) lane->flush();
-  dirty_.clear();
+  std::size_t kept = 0;
+  for (Lane* lane : dirty_) {
+    if (soon_again && lane->gathers()) {
+      dirty_[kept++] = lane;
+    } else {
+      lane->flush();
+    }
+  }
+  dirty_.resize(kept);
   ended_replies_.clear();
 }
 

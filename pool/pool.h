@@ -30,6 +30,8 @@ struct Settings {
   std::uint32_t ping_interval_ms = 5'000;     ///< a quiet lane is pinged
   std::uint32_t failure_threshold = 2;        ///< failures in a row that make a node failing
   std::uint32_t lanes_per_node = 1;
+  std::uint32_t gather_us = 100;           ///< a server that owes replies is sent more so much later: Pool::flush()
+  std::size_t gather_bytes = 16U << 10;    ///< or as soon as there is so much
   bool read_only_replicas = true;          ///< send READONLY on lanes to replicas (cluster)
   bool ask_zone = false;                   ///< also by INFO: Valkey 8.0 tells its zone nowhere else
   std::size_t max_lane_bytes = 64U << 20;  ///< requests kept per lane until answered; beyond: full
@@ -82,8 +84,10 @@ class Pool {
   /// A copy of a request's bytes, one reference held, for a request that no lane takes yet.
   [[nodiscard]] uring::ChunkSpan keep(std::string_view request);
 
-  /// One send for each lane that has something to send.
-  void flush();
+  /// One send for each lane that has something to send. `soon_again`: the next call comes within a fraction of a
+  /// millisecond whatever happens. Then a lane that owes replies waits up to Settings::gather_us after its last send
+  /// for more to send: its server is at work and would hardly read it sooner.
+  void flush(bool soon_again = false);
   /// Deadlines and health; a few times a second.
   void tick(std::uint32_t now_ms);
   /// Ends all connections; gone() when nothing is in flight any more.
@@ -105,8 +109,11 @@ class Pool {
   [[nodiscard]] bool has_relays_waiting() const { return !relays_.going_on.empty(); }
   [[nodiscard]] uring::RelayRoom& relays() { return relays_; }
   [[nodiscard]] std::uint64_t relayed_bytes() const { return relays_.relayed_bytes; }
-  /// The worker's clock, set once per turn.
-  void set_now_ms(std::uint32_t now_ms) { now_ms_ = now_ms; }
+  /// The worker's clock in two units, set once per turn.
+  void set_clock(std::uint32_t now_ms, std::uint32_t now_us) {
+    now_ms_ = now_ms;
+    now_us_ = now_us;
+  }
 
  private:
   friend class Lane;
@@ -131,6 +138,7 @@ class Pool {
   PoolCounters counters_;
   unsigned busy_lanes_ = 0;
   std::uint32_t now_ms_ = 0;
+  std::uint32_t now_us_ = 0;
   std::minstd_rand jitter_;
 };
 

@@ -105,16 +105,15 @@ void Worker::run() {
 }
 
 void Worker::turn() {
-  const unsigned wanted = pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use());
   const auto patience = pool_.has_relays_waiting() ? std::chrono::microseconds(0) : Pace::kPatience;
-  if (const std::error_code error = ring_.wait(wanted, patience, !dirty_.empty())) {
+  if (const std::error_code error = ring_.wait(wanted_, patience, !dirty_.empty())) {
     spdlog::critical("worker {}: the ring failed: {}", index_, error.message());
     std::abort();
   }
   const std::uint64_t now_ns = set_clock();
   const unsigned arrivals = ring_.deliver();
+  if (arrivals > 0 || wanted_ > 1) pace_.count(arrivals, bytes_moved(), now_ns);
   finish_turn();
-  if (arrivals > 0 || wanted > 1) pace_.count(arrivals, bytes_moved(), now_ns);
 }
 
 std::uint64_t Worker::bytes_moved() const {
@@ -125,8 +124,8 @@ std::uint64_t Worker::set_clock() {
   timespec now{};
   clock_gettime(CLOCK_MONOTONIC, &now);
   const auto now_ns = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
-  pool_.set_now_ms(static_cast<std::uint32_t>(now_ns / 1'000'000));
   now_us_ = static_cast<std::uint32_t>(now_ns / 1'000);
+  pool_.set_clock(static_cast<std::uint32_t>(now_ns / 1'000'000), now_us_);
   return now_ns;
 }
 
@@ -137,7 +136,8 @@ void Worker::finish_turn() {
   }
   resuming_.clear();
   learning_.forget_unanswered();
-  pool_.flush();
+  wanted_ = pace_.wanted(waiting_clients_, pool_.busy_lanes(), pending_replies_.in_use());
+  pool_.flush(wanted_ > 1);
   for (std::size_t i = 0; i < closing_.size(); ++i) closing_[i]->close();
   closing_.clear();
   flush_sessions();

@@ -190,6 +190,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::vector<std::unique_ptr<LargeUpload>> buried_;
   std::uint64_t next_session_id_;
   std::uint32_t now_us_ = 0;
+  unsigned wanted_ = 1;  ///< completions the next turn waits for
   unsigned waiting_clients_ = 0;
   bool stopping_ = false;
   std::uint32_t stop_ms_ = 0;

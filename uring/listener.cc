@@ -7,12 +7,17 @@
 #include <unistd.h>
 
 #include <cerrno>
+#include <thread>
 
 namespace uring {
 namespace {
 
 constexpr int kBacklog = 4096;  // a storm of connections waits in the kernel; net.core.somaxconn caps it
 constexpr std::chrono::milliseconds kRest{50};  // after EMFILE and the like: long enough not to spin
+// The kernel takes down the ring of a process that was killed, and with it the socket it accepted on, some milliseconds
+// after the process itself: whoever starts the next one at once must not fail.
+constexpr std::chrono::milliseconds kBindPatience{2'000};
+constexpr std::chrono::milliseconds kBindPause{20};
 
 /// A socket that a listener has left behind. Any other file refuses connections, too, and is not ours to remove.
 bool is_stale(const SocketAddress& address, const char* path) {
@@ -46,11 +51,22 @@ std::error_code Listener::open(const SocketAddress& address) {
     ::setsockopt(fd_, SOL_SOCKET, SO_KEEPALIVE, &on, sizeof(on));
     if (address.family() == AF_INET6) ::setsockopt(fd_, IPPROTO_IPV6, IPV6_V6ONLY, &on, sizeof(on));
   }
-  const char* path = tcp_ ? nullptr : reinterpret_cast<const sockaddr_un*>(address.get())->sun_path;
-  if (path != nullptr && is_stale(address, path)) ::unlink(path);
-  if (::bind(fd_, address.get(), address.length) < 0) return {errno, std::system_category()};
-  if (path != nullptr) unix_path_ = path;
+  if (const std::error_code error = bind(address)) return error;
   if (::listen(fd_, kBacklog) < 0) return {errno, std::system_category()};
+  return {};
+}
+
+std::error_code Listener::bind(const SocketAddress& address) {
+  const char* path = tcp_ ? nullptr : reinterpret_cast<const sockaddr_un*>(address.get())->sun_path;
+  const auto deadline = std::chrono::steady_clock::now() + kBindPatience;
+  for (;;) {
+    if (path != nullptr && is_stale(address, path)) ::unlink(path);
+    if (::bind(fd_, address.get(), address.length) == 0) break;
+    const std::error_code error(errno, std::system_category());
+    if (error != std::errc::address_in_use || std::chrono::steady_clock::now() >= deadline) return error;
+    std::this_thread::sleep_for(kBindPause);
+  }
+  if (path != nullptr) unix_path_ = path;
   return {};
 }
 

@@ -24,7 +24,8 @@ class Listener final : TimerHandler {
   Listener(Ring& ring, AcceptHandler& handler);
   ~Listener();
 
-  /// Binds and listens (SO_REUSEADDR; a unix path that nobody listens on any more is replaced).
+  /// Binds and listens (SO_REUSEADDR; a unix path that nobody listens on any more is replaced). Waits up to two seconds
+  /// for an address that is in use.
   [[nodiscard]] std::error_code open(const SocketAddress& address);
   /// Starts to accept. When descriptors run out, accepting rests for a moment and goes on.
   void start();
@@ -33,6 +34,7 @@ class Listener final : TimerHandler {
   [[nodiscard]] bool in_flight() const { return accept_.in_flight() || rest_.armed(); }
 
  private:
+  [[nodiscard]] std::error_code bind(const SocketAddress& address);
   void leave_path();
   void accept();
   void on_accept(Completion completion);

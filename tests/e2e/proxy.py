@@ -109,6 +109,11 @@ class Proxy:
     def is_running(self):
         return self._process.exit_code() is None
 
+    def kill(self):
+        """SIGKILL; it may start() again."""
+        process, self._process = self._process, None
+        process.destroy()
+
     def stop(self):
         """SIGTERM; raises when it does not end cleanly or has reported a bug of its own on the way."""
         if self._process is None:

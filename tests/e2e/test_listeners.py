@@ -57,6 +57,22 @@ class Listeners(ListeningCase):
         proxy = self.proxy(shared_cluster().addresses, listen="[::1]:%d" % port, wait=False)
         self.check_soon(proxy, ("::1", port))
 
+    def test_the_next_may_start_as_soon_as_one_was_killed(self):
+        """The kernel lets go of its sockets a little later than of the process."""
+        path = os.path.join(temporary_folder(), "s")
+        for listen in (None, "unix:" + path):
+            with self.subTest(listen=listen):
+                proxy = self.proxy(shared_cluster().addresses, wait=False, **({"listen": listen} if listen else {}))
+                address = path if listen else proxy.address
+                for _ in range(8):
+                    self.check_soon(proxy, address)
+                    clients = [RawClient(address) for _ in range(200)]
+                    proxy.kill()
+                    proxy.start(wait=False)
+                    for client in clients:
+                        client.close()
+                self.check_soon(proxy, address)
+
     def test_several(self):
         port, path = reserve_port(), os.path.join(temporary_folder(), "s")
         config = 'listen: ["127.0.0.1:%d", "[::1]:%d", "unix:%s"]\n' % (port, port, path)

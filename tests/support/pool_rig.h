@@ -37,7 +37,7 @@ class PoolRig final : public pool::PoolHandler, public pool::ReplySink {
   explicit PoolRig(pool::Settings settings = {}, BufferShape shape = {.count = 32, .size = 4096})
       : turns(shape, 64, 512), pending(turns.chunks), now_ms(1000) {
     pool = std::make_unique<pool::Pool>(turns.room, resolver, pending, *this, std::move(settings));
-    pool->set_now_ms(now_ms);
+    pool->set_clock(now_ms, now_ms * 1000);
     turns.at_end = [this] { pool->flush(); };
   }
   ~PoolRig() {
@@ -96,7 +96,7 @@ class PoolRig final : public pool::PoolHandler, public pool::ReplySink {
   /// Time passes, and the pool looks at it.
   void advance(std::uint32_t ms) {
     now_ms += ms;
-    pool->set_now_ms(now_ms);
+    pool->set_clock(now_ms, now_ms * 1000);
     pool->tick(now_ms);
   }
 
