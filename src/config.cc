@@ -13,6 +13,7 @@
 #include "src/config_refusal.h"
 #include "src/config_schema.h"
 #include "src/config_yaml.h"
+#include "uring/connector.h"
 
 namespace sluice {
 namespace {
@@ -137,10 +138,27 @@ void Loading::require(bool holds, std::string_view path, std::string_view messag
   result_.errors.push_back(place + ": " + std::string(message));
 }
 
-bool has_twice(const std::vector<Listener>& listeners) {
-  std::set<std::string> addresses;
-  return std::any_of(listeners.begin(), listeners.end(),
-                     [&](const Listener& listener) { return !addresses.insert(listener.address.text()).second; });
+/// Who listens on one cannot listen on the other. Of names nothing is known before the start.
+bool overlap(const ListenAddress& one, const ListenAddress& other) {
+  if (one == other) return true;
+  if (one.is_unix() || other.is_unix() || one.port != other.port) return false;
+  const auto first = uring::SocketAddress::numeric(one.host, one.port);
+  const auto second = uring::SocketAddress::numeric(other.host, other.port);
+  if (!first || !second || first->family() != second->family()) return false;
+  const auto any = uring::SocketAddress::numeric(first->family() == AF_INET ? "0.0.0.0" : "::", one.port);
+  return *first == *second || *first == *any || *second == *any;
+}
+
+/// What is wrong with the first two that overlap; empty when none do.
+std::string overlap_in(const std::vector<Listener>& listeners) {
+  for (std::size_t i = 1; i < listeners.size(); ++i) {
+    for (std::size_t before = 0; before < i; ++before) {
+      const ListenAddress& one = listeners[before].address;
+      const ListenAddress& other = listeners[i].address;
+      if (overlap(one, other)) return one.text() + " and " + other.text() + " overlap";
+    }
+  }
+  return {};
 }
 
 void Loading::check_across_keys() {
@@ -149,7 +167,8 @@ void Loading::check_across_keys() {
   const bool has_kind = !keys_wrong_.contains("backend.kind");
   const bool needs_nodes = backend.kind == BackendKind::kCluster || backend.kind == BackendKind::kStandalone;
   require(!config.listen.empty(), "listen", "needs at least one address");
-  require(!has_twice(config.listen), "listen", "names an address twice");
+  const std::string overlap = overlap_in(config.listen);
+  require(overlap.empty(), "listen", overlap);
   require(!has_kind || !needs_nodes || !backend.nodes.empty(), "backend.nodes", "needs at least one host:port");
   require(backend.read_from != ReadFrom::kZone || !backend.zone.empty(), "backend.zone",
           "must be set when backend.read_from is zone");

@@ -110,7 +110,16 @@ TEST(Mistakes, AcrossKeys) {
             Lines{"sluice.yaml: backend.zone: must be set when backend.read_from is zone"});
   EXPECT_EQ(errors_of("listen: []\n" + kNodes), Lines{"sluice.yaml:1: listen: needs at least one address"});
   EXPECT_EQ(errors_of("listen: [\"h:1\", {address: \"h:1\"}]\n" + kNodes),
-            Lines{"sluice.yaml:1: listen: names an address twice"});
+            Lines{"sluice.yaml:1: listen: h:1 and h:1 overlap"});
+  EXPECT_EQ(errors_of("listen: [\"127.0.0.1:1\", \"0.0.0.0:1\"]\n" + kNodes),
+            Lines{"sluice.yaml:1: listen: 127.0.0.1:1 and 0.0.0.0:1 overlap"});
+  EXPECT_EQ(errors_of("listen: [\"[::]:1\", \"[::1]:1\"]\n" + kNodes),
+            Lines{"sluice.yaml:1: listen: [::]:1 and [::1]:1 overlap"});
+  EXPECT_EQ(errors_of("listen: [\"[::1]:1\", \"[0:0::1]:1\"]\n" + kNodes),
+            Lines{"sluice.yaml:1: listen: [::1]:1 and [0:0::1]:1 overlap"});
+  EXPECT_EQ(errors_of("listen: [\"0.0.0.0:1\", \"[::]:1\", \"127.0.0.1:2\", \"127.0.0.2:2\", \"h:1\", \"unix:/h\"]\n" +
+                      kNodes),
+            Lines{});
   EXPECT_EQ(flag_errors({}), Lines{"--nodes: needs at least one host:port"});
   EXPECT_EQ(flag_errors({"--nodes=a:1", "--read-from=zone"}),
             Lines{"--zone: must be set when backend.read_from is zone"});

@@ -34,6 +34,10 @@ std::optional<SocketAddress> SocketAddress::numeric(std::string_view host, std::
   return std::nullopt;
 }
 
+bool SocketAddress::operator==(const SocketAddress& other) const {
+  return length == other.length && std::memcmp(&storage, &other.storage, length) == 0;
+}
+
 std::optional<SocketAddress> SocketAddress::unix_path(std::string_view path) {
   SocketAddress address;
   auto* local = reinterpret_cast<sockaddr_un*>(&address.storage);

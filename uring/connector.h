@@ -21,6 +21,7 @@ struct SocketAddress {
 
   [[nodiscard]] const sockaddr* get() const { return reinterpret_cast<const sockaddr*>(&storage); }
   [[nodiscard]] int family() const { return storage.ss_family; }
+  bool operator==(const SocketAddress& other) const;
 
   /// nullopt when `host` is not a numeric IPv4 or IPv6 address.
   [[nodiscard]] static std::optional<SocketAddress> numeric(std::string_view host, std::uint16_t port);
