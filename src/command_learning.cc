@@ -49,8 +49,13 @@ CommandLearning::Verdict CommandLearning::ask(std::span<const std::string_view> 
   if (unanswered_.contains(name)) return Verdict::kNobodyToAsk;
   if (asked_.contains(name)) return Verdict::kAsked;
 
+  // A subcommand is learned as one of its container, which the server describes with all of them.
   std::string request;
-  resp::write_request(request, {"COMMAND", "INFO", name});
+  if (const std::size_t bar = name.find('|'); bar != std::string::npos && is_container(table_, arguments[0])) {
+    resp::write_request(request, {"COMMAND", "INFO", name, std::string_view(name).substr(0, bar)});
+  } else {
+    resp::write_request(request, {"COMMAND", "INFO", name});
+  }
   pool::PendingReply& pending = pending_.take();
   pending.sink = this;
   pending.kind.read_only = true;
@@ -74,16 +79,16 @@ void CommandLearning::on_lost(pool::PendingReply& pending, pool::Loss, std::stri
 }
 
 void CommandLearning::settle(pool::PendingReply& pending, std::string_view reply) {
-  // The request itself says which name was asked: "*3 COMMAND INFO name".
+  // The request itself says which name was asked: COMMAND INFO name, or COMMAND INFO name container.
   const auto request = resp::parse_value(pending.request_bytes());
   const std::string name = request->elements[2].text;
   pending_.release(pending);
   asked_.erase(name);
   const auto value = reply.empty() ? std::nullopt : resp::parse_value(reply);
-  if (!value || value->elements.size() != 1) {
+  if (!value || value->elements.size() != request->elements.size() - 2) {
     if (unanswered_.size() >= limits::kMaxUnknownCommands) unanswered_.clear();
     unanswered_.insert(name);
-  } else if (table_.learn(value->elements[0]) == nullptr || table_.find_name(name) == nullptr) {
+  } else if (table_.learn(value->elements.back()) == nullptr || table_.find_name(name) == nullptr) {
     if (unknown_.size() >= limits::kMaxUnknownCommands) unknown_.clear();
     unknown_.insert(name);
   }

@@ -71,6 +71,17 @@ class Modules(TestCase):
             self.assertLess(time.monotonic(), deadline)
             time.sleep(0.2)
 
+    def test_a_subcommand_that_came_later(self):
+        """The container is known from before; what a newer version of it can do is learned too."""
+        for index in range(20):
+            self.assertEqual(self.raw.call("TOY.BOX", "PUT", "key%d" % index, index), b"+OK\r\n")
+        self.assertTrue(self.raw.call("TOY.BOX", "NOSUCH", "k").startswith(b"-ERR unknown subcommand 'NOSUCH'"))
+        for node in self.backend.nodes:
+            node.command("MODULE", "UNLOAD", "toy")
+            node.command("MODULE", "LOAD", self.module, "newer")
+        for index in range(20):
+            self.assertEqual(self.raw.ask("toy.box", "take", "key%d" % index), b"%d" % index)
+
     def test_a_slot_that_moves(self):
         source = self.backend.primary_of(slot_of("moved"))
         target = next(node for node in self.backend.nodes if node is not source)
