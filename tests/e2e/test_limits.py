@@ -1,4 +1,5 @@
 """Bounds: memory does not grow with a slow client or a large value; values arrive as they were sent."""
+import itertools
 import random
 import re
 import socket
@@ -8,7 +9,7 @@ import time
 import unittest
 
 from cluster import slot_of
-from fixture import TestCase, shared_cluster, shared_proxy
+from fixture import TestCase, shared_cluster, shared_proxy, shared_standalone
 from process import wait_until
 from proxy import is_sanitized
 from raw import encode
@@ -291,6 +292,29 @@ class MaxClients(TestCase):
     def is_welcome(proxy):
         with proxy.raw() as client:
             return client.call("PING") == b"+PONG\r\n"
+
+    def test_requests_under_way(self):
+        """So many of one client's go to a server that answers none of them, and no more; in the end all are answered."""
+        backend = shared_standalone()
+        proxy = self.proxy(backend.addresses, backend="standalone", workers=1, limits_max_pipeline=5)
+        client, other = self.client(proxy), self.client(proxy)
+        self.assertEqual(client.call("SET", "max:pipeline", 0), b"+OK\r\n")
+
+        questions = itertools.count()  # each SLUICE INFO counts itself
+
+        def begun():
+            return int(re.search(rb"\ncommands:(\d+)", other.ask("SLUICE", "INFO")).group(1)) - next(questions)
+        before = begun()
+        backend.primary.pause()
+        try:
+            client.send(encode("INCR", "max:pipeline") * 20)
+            wait_until(lambda: begun() > before, 5, "the first under way")
+            client.send(encode("INCR", "max:pipeline") * 20)
+            time.sleep(0.2)
+            self.assertEqual(begun() - before, 5)
+        finally:
+            backend.primary.resume()
+        self.assertEqual([client.read_value() for _ in range(40)], list(range(1, 41)))
 
     def test_a_request_that_is_too_large(self):
         proxy = self.proxy(shared_cluster().addresses, limits_max_request="1mb")

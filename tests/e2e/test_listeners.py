@@ -1,6 +1,8 @@
 """Where the proxy listens, what its command line says, and the commands of its own."""
 import collections
 import ctypes
+import datetime
+import json
 import os
 import re
 import signal
@@ -141,6 +143,23 @@ class CommandLine(ListeningCase):
     def test_help_and_version(self):
         self.assertIn("--listen", self.run_sluice("--help"))
         self.assertRegex(self.run_sluice("--version"), r"\d+\.\d+")
+
+    def test_a_log_for_machines(self):
+        trouble = 'say "no" \\ \t.'
+        with socket.create_server(("127.0.0.1", 0)) as node:
+            node.settimeout(10)
+            proxy = self.proxy(["127.0.0.1:%d" % node.getsockname()[1]], password="x", log_format="json", log_level="debug",
+                               wait=False)
+            with node.accept()[0] as connection:
+                connection.recv(1000)
+                connection.sendall(b"-ERR %s\r\n" % trouble.encode())
+                wait_until(lambda: "say" in proxy.log(), 5, "a line about the error")
+        lines = [json.loads(line) for line in proxy.log().splitlines()]
+        self.assertEqual({tuple(line) for line in lines}, {("time", "level", "message")})
+        self.assertTrue(any(trouble in line["message"] for line in lines), lines)
+        for line in lines:
+            datetime.datetime.fromisoformat(line["time"])
+            self.assertIn(line["level"], ("debug", "info", "warning"))
 
     def test_a_port_in_use(self):
         output = self.refused("--listen", shared_proxy().address_text, "--nodes", shared_cluster().addresses[0])
