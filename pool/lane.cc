@@ -88,7 +88,7 @@ bool Lane::gathers() const {
   // The oldest that is due has been handed to the kernel: modulo 2^32, as all positions.
   const bool is_owed = static_cast<std::int32_t>(handed_ - pending_.at(0).waiting.position) >= 0;
   return is_owed && pool_.now_us_ - sent_us_ < pool_.settings_.gather_us &&
-         enqueued_ - handed_ < pool_.settings_.gather_bytes;
+         stream_.queue().bytes() < pool_.settings_.gather_bytes;
 }
 
 void Lane::on_sent() {

@@ -279,15 +279,17 @@ void Worker::on_command_learned() {
 // --- What the pool and its kin tell
 
 void Worker::on_node_ready(pool::Node& node) {
-  spdlog::debug("worker {}: connected to {}", index_, node.name());
+  const bool is_news = lost_nodes_.erase(node.name()) > 0;
+  spdlog::log(is_news ? spdlog::level::info : spdlog::level::debug, "worker {}: connected to {}", index_, node.name());
   redirection_.retry();
 }
 
 void Worker::on_node_lost(pool::Node& node, std::string_view reason) {
   if (stopping_) return;
   // A node that stays down is news once.
-  const auto level = node.failing() ? spdlog::level::debug : spdlog::level::warn;
-  spdlog::log(level, "worker {}: no connection to {}: {}", index_, node.name(), reason);
+  const bool is_news = lost_nodes_.insert(node.name()).second;
+  spdlog::log(is_news ? spdlog::level::warn : spdlog::level::debug, "worker {}: no connection to {}: {}", index_,
+              node.name(), reason);
   redirection_.set_trouble(node.name() + ": " + std::string(reason));
   refresh_.refresh_topology();
 }

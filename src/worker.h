@@ -17,6 +17,7 @@
 #include <atomic>
 #include <cstdint>
 #include <memory>
+#include <set>
 #include <string>
 #include <unordered_map>
 #include <vector>
@@ -195,7 +196,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   bool stopping_ = false;
   std::uint32_t stop_ms_ = 0;
   std::uint32_t checked_ms_ = 0;
-  std::string topology_trouble_;  ///< as last logged
+  std::string topology_trouble_;      ///< as last logged
+  std::set<std::string> lost_nodes_;  ///< logged as such, and not yet connected to again
 };
 
 }  // namespace sluice

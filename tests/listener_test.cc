@@ -224,6 +224,17 @@ TEST(UnixListener, LeavesALivePathAlone) {
   ASSERT_TRUE(turns.until([&] { return live.accepted.size() > before; }));
 }
 
+// One that does not accept, its queue full.
+TEST(UnixListener, IsNotHeldUpByOneThatHangs) {
+  const SocketAddress address = *SocketAddress::unix_path(path_of("hung"));
+  const Peer hung(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0));
+  ASSERT_EQ(::bind(hung.fd(), address.get(), address.length), 0);
+  ASSERT_EQ(::listen(hung.fd(), 0), 0);
+  Turns turns;
+  Door door(turns);
+  EXPECT_EQ(door.listener->open(address), std::errc::address_in_use);
+}
+
 TEST(UnixListener, LeavesAFileThatIsNoSocketAlone) {
   const std::string path = path_of("file");
   const Peer file(::open(path.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));

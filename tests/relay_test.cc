@@ -184,6 +184,18 @@ TEST(Relay, TellsThatTheTargetHasBroken) {
   }));
 }
 
+// An error need not be the connection's end: nothing may follow a value that is cut off, and its owner must hear of it.
+TEST(Relay, EndsATargetThatTakesNoMore) {
+  RelayRig rig;
+  rig.source.then_received = nullptr;  // a send would notice by itself
+  ASSERT_TRUE(rig.relay.start(*rig.source.stream, *rig.target.stream, 64 << 20));
+  rig.turns.turn(3);
+  ::shutdown(rig.target.stream->fd(), SHUT_WR);
+  rig.source.peer.send(pattern(1 << 20));
+  ASSERT_TRUE(rig.turns.until([&] { return rig.broken(); }));
+  EXPECT_TRUE(rig.turns.until([&] { return rig.target.ended(); }));
+}
+
 TEST(Relay, BothStreamsCloseInTheMiddle) {
   RelayRig rig;
   const std::string bytes = pattern(8 << 20);

@@ -17,13 +17,19 @@ constexpr std::chrono::milliseconds kRest{50};  // after EMFILE and the like: lo
 // The kernel takes down the ring of a process that was killed, and with it the socket it accepted on, some milliseconds
 // after the process itself: whoever starts the next one at once must not fail.
 constexpr std::chrono::milliseconds kBindPatience{2'000};
-constexpr std::chrono::milliseconds kBindPause{20};
+constexpr std::chrono::milliseconds kBindPause{50};
 
-/// A socket that a listener has left behind. Any other file refuses connections, too, and is not ours to remove.
-bool is_stale(const SocketAddress& address, const char* path) {
+/// Any other file refuses connections, too, and is not ours to remove.
+bool is_socket(const char* path) {
   struct stat file {};
-  if (::lstat(path, &file) != 0 || !S_ISSOCK(file.st_mode)) return false;
-  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  return ::lstat(path, &file) == 0 && S_ISSOCK(file.st_mode);
+}
+
+/// A socket that a listener has left behind. One that lives may have no room for this connection: nothing is waited
+/// for.
+bool is_stale(const SocketAddress& address, const char* path) {
+  if (!is_socket(path)) return false;
+  const int probe = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
   const bool refused = probe >= 0 && ::connect(probe, address.get(), address.length) < 0 && errno == ECONNREFUSED;
   if (probe >= 0) ::close(probe);
   return refused;
@@ -63,7 +69,8 @@ std::error_code Listener::bind(const SocketAddress& address) {
     if (path != nullptr && is_stale(address, path)) ::unlink(path);
     if (::bind(fd_, address.get(), address.length) == 0) break;
     const std::error_code error(errno, std::system_category());
-    if (error != std::errc::address_in_use || std::chrono::steady_clock::now() >= deadline) return error;
+    const bool may_pass = error == std::errc::address_in_use && (path == nullptr || is_socket(path));
+    if (!may_pass || std::chrono::steady_clock::now() >= deadline) return error;
     std::this_thread::sleep_for(kBindPause);
   }
   if (path != nullptr) unix_path_ = path;

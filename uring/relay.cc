@@ -1,5 +1,7 @@
 #include "uring/relay.h"
 
+#include <sys/socket.h>
+
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
@@ -85,7 +87,11 @@ void Relay::pump() {
       target_->await_output();
       return handler_.on_target_full();
     }
-    if (result < 0 && result != -EINTR) return handler_.on_target_broken(static_cast<int>(-result));
+    if (result < 0 && result != -EINTR) {
+      // Whatever it was: the value is cut off, so nothing may follow it, and the target's owner hears of an end.
+      ::shutdown(target_->fd(), SHUT_RDWR);
+      return handler_.on_target_broken(static_cast<int>(-result));
+    }
     const auto moved = static_cast<std::uint64_t>(std::max<std::int64_t>(result, 0));
     room_.relayed_bytes += moved;
     if (left_ == 0 && pipe_->bytes() == 0) return finish();

@@ -26,7 +26,7 @@ class RelayHandler {
   virtual void on_relayed() = 0;
   /// The source has ended (error 0) or broken before all had come.
   virtual void on_source_broken(int error) = 0;
-  /// The target takes no more.
+  /// The target takes no more; it has been shut down, so its own stream ends too.
   virtual void on_target_broken(int error) = 0;
   /// The target takes no more at the moment. The relay waits; the owner may stop() it instead.
   virtual void on_target_full() {}

@@ -3,7 +3,7 @@ import re
 import time
 import unittest
 
-from cluster import Cluster, slot_of
+from cluster import Cluster, Standalone, slot_of
 from fixture import TestCase
 from process import wait_until
 from proxy import Proxy
@@ -140,6 +140,26 @@ class Dead(TestCase):
         self.assert_in_time(started)
         self.victim.resume()
         self.check_it_is_back()
+
+
+class News(TestCase):
+
+    def test_the_log_tells_of_a_node_that_hangs_and_of_its_return(self):
+        backend = Standalone()
+        self.addCleanup(backend.stop)
+        proxy = self.proxy(backend.addresses, backend="standalone", workers=1, command_timeout="500ms")
+        client = self.client(proxy)
+        self.assertEqual(client.call("SET", "news", 1), b"+OK\r\n")
+        backend.primary.pause()
+        try:
+            for _ in range(3):
+                self.assertTrue(client.call("SET", "news", 2).startswith(b"-ERR sluice: "))
+        finally:
+            backend.primary.resume()
+        wait_until(lambda: client.call("SET", "news", 3) == b"+OK\r\n", 10, "its return")
+        lines = [line for line in proxy.log().splitlines() if backend.addresses[0] in line]
+        self.assertEqual([re.search(r" (warning|info) .*(no connection|connected) to", line).groups() for line in lines],
+                         [("warning", "no connection"), ("info", "connected")], lines)
 
 
 class NoShard(TestCase):
