@@ -338,7 +338,7 @@ bool Lane::goes_in_pieces(std::string_view piece) {
     large_reply_->take(cut_.bytes(), 0);
     cut_.clear();
   }
-  // What is behind it on a shared lane has been sent already; nothing more shall wait for it.
+  // What is behind it on a shared lane goes out there; nothing more shall wait for it.
   if (large_) return true;
   set_large(true);
   node_.replace(*this);
