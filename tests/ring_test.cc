@@ -2,10 +2,12 @@
 #include "uring/ring.h"
 
 #include <gtest/gtest.h>
+#include <sched.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstring>
@@ -15,6 +17,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <thread>
 #include <vector>
 
 #include "tests/support/turns.h"
@@ -182,6 +185,41 @@ TEST_F(RingTest, WithoutPatienceItDoesNotSleep) {
   start_nop(ring_, log_.add());
   ASSERT_FALSE(ring_.wait(2, milliseconds(0)));
   EXPECT_EQ(ring_.deliver(), 1U);
+}
+
+TEST_F(RingTest, LetsOthersRunBeforeItSleepsForMoreThanOne) {
+  ASSERT_FALSE(ring_.wait(2, milliseconds(1)));
+  EXPECT_EQ(ring_.counters().yields, 1U);
+  ASSERT_FALSE(ring_.wait(2, milliseconds(0)));
+  ASSERT_FALSE(ring_.wait(1, milliseconds(1), true));
+  for (int i = 0; i < 2; ++i) start_nop(ring_, log_.add());
+  ASSERT_FALSE(ring_.wait(2, milliseconds(1)));
+  ring_.deliver();
+  EXPECT_EQ(ring_.counters().yields, 1U) << "not without patience, not for one, not when all has come";
+}
+
+TEST_F(RingTest, DoesNotYieldAgainToOneThatKeepsTheCore) {
+  cpu_set_t all;
+  ASSERT_EQ(sched_getaffinity(0, sizeof(all), &all), 0);
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(sched_getcpu(), &one);
+  ASSERT_EQ(sched_setaffinity(0, sizeof(one), &one), 0);
+  std::atomic<bool> runs = false;
+  std::atomic<bool> done = false;
+  std::thread hog([&] {  // on the same core, as its maker is
+    while (!done.load(std::memory_order_relaxed)) runs.store(true, std::memory_order_relaxed);
+  });
+  while (!runs.load()) std::this_thread::yield();
+
+  constexpr int kWaits = 50;
+  for (int i = 0; i < kWaits; ++i) EXPECT_FALSE(ring_.wait(2, milliseconds(1)));
+  EXPECT_GE(ring_.counters().yields, 1U);
+  EXPECT_LT(ring_.counters().yields, kWaits / 2U);
+
+  done = true;
+  hog.join();
+  EXPECT_EQ(sched_setaffinity(0, sizeof(all), &all), 0);
 }
 
 TEST_F(RingTest, ASendAndWhatItWaitsForEndTheWait) {

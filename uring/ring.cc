@@ -1,5 +1,7 @@
 #include "uring/ring.h"
 
+#include <sched.h>
+
 #include <algorithm>
 #include <cerrno>
 #include <memory>
@@ -66,10 +68,25 @@ msghdr* Ring::gather_message(unsigned count) {
   return &message.header;
 }
 
+/// Submits and yields. Returns what is left of the patience: none once `count` completions are there.
+std::chrono::nanoseconds Ring::yield(unsigned count, std::chrono::nanoseconds patience) {
+  const auto start = std::chrono::steady_clock::now();
+  if (patience.count() == 0 || start < next_yield_) return patience;
+  // Who waits after this meets the same error again.
+  if (io_uring_submit_and_get_events(&ring_) < 0) return patience;
+  if (io_uring_cq_ready(&ring_) >= count) return {};
+  ++counters_.yields;
+  sched_yield();
+  const auto end = std::chrono::steady_clock::now();
+  if (end - start > kLongYield) next_yield_ = end + kNoYieldsAfterLong;
+  return std::max<std::chrono::nanoseconds>(patience - (end - start), {});
+}
+
 std::error_code Ring::wait(unsigned wanted, std::chrono::nanoseconds patience, bool hurried) {
   ++counters_.turns;
   counters_.submissions += io_uring_sq_ready(&ring_);
   const unsigned count = std::min(sends_ + wanted, ring_.cq.ring_entries);
+  if (wanted > 1) patience = yield(count, patience);
   int result = 0;
   if (patience.count() == 0) {
     result = io_uring_submit_and_get_events(&ring_);

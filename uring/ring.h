@@ -24,6 +24,7 @@ struct RingCounters {
   std::uint64_t turns = 0;        ///< calls of wait()
   std::uint64_t submissions = 0;  ///< SQEs
   std::uint64_t completions = 0;  ///< CQEs
+  std::uint64_t yields = 0;       ///< waits that gave the core to others before they slept
 };
 
 class Ring {
@@ -65,6 +66,9 @@ class Ring {
   /// those of the sends just submitted: these are there at once as a rule, and a turn for them alone would be a wasted
   /// one. For one completion, a send's or another, it sleeps without a bound unless `hurried`: to set the timer of a
   /// bound costs more than such a turn. Without patience it does not sleep. An error only when the ring itself failed.
+  ///
+  /// Before it sleeps for more than one, it lets those run that wait for its core: they may be who brings them, and to
+  /// sleep and be woken costs several times that.
   [[nodiscard]] std::error_code wait(unsigned wanted, std::chrono::nanoseconds patience, bool hurried = false);
   /// The operation just started is a send: see wait().
   void count_send() { ++sends_; }
@@ -84,8 +88,13 @@ class Ring {
     std::array<iovec, kMaxIovecs> pieces;
   };
 
+  /// A yield that took longer met somebody who wants the core for himself: for a while there is none.
+  static constexpr std::chrono::milliseconds kLongYield{1};
+  static constexpr std::chrono::milliseconds kNoYieldsAfterLong{500};
+
   [[nodiscard]] io_uring_sqe* next_sqe();
   void seal(Operation& operation, io_uring_sqe* sqe);
+  [[nodiscard]] std::chrono::nanoseconds yield(unsigned count, std::chrono::nanoseconds patience);
   unsigned deliver_with_faults();
 
   io_uring ring_{};
@@ -95,6 +104,7 @@ class Ring {
   std::size_t messages_used_ = 0;
   unsigned sends_ = 0;      // started since the last wait()
   unsigned submitted_ = 0;  // sends that the last wait() submitted
+  std::chrono::steady_clock::time_point next_yield_;
   Faults* faults_ = nullptr;
   std::vector<PendingCompletion> injected_;
 };
