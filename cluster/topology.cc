@@ -83,11 +83,15 @@ void add_replicas(TopologyBuilder& builder, std::span<const Topology> answers) {
 
 }  // namespace
 
+std::uint32_t Shard::slots() const {
+  std::uint32_t slots = 0;
+  for (const SlotRange range : ranges) slots += range.last - range.first + 1U;
+  return slots;
+}
+
 std::uint32_t Topology::slots_covered() const {
   std::uint32_t slots = 0;
-  for (const auto& shard : shards) {
-    for (const auto range : shard.ranges) slots += range.last - range.first + 1U;
-  }
+  for (const Shard& shard : shards) slots += shard.slots();
   return slots;
 }
 

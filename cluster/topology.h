@@ -46,6 +46,9 @@ struct Shard {
   std::vector<Node> replicas;     ///< sorted by address; failed ones left out
   std::vector<SlotRange> ranges;  ///< ascending, disjoint, adjacent ones joined
   bool operator==(const Shard&) const = default;
+
+  /// How many.
+  [[nodiscard]] std::uint32_t slots() const;
 };
 
 /// Shards in ascending order of their first slot; every slot in at most one. Shards without slots are left out.

@@ -136,13 +136,14 @@ void write_cluster_nodes(resp::Writer& writer, const VirtualNode& node) {
   writer.verbatim(text);
 }
 
-void write_cluster_info(resp::Writer& writer, const VirtualNode& node) {
+void write_cluster_info(resp::Writer& writer, const VirtualNode& node, SlotCounts slots) {
   assert(!node.addresses.empty());
-  std::string text = "cluster_state:ok\r\n";
-  append_line(text, "cluster_slots_assigned", kSlotCount);
-  append_line(text, "cluster_slots_ok", kSlotCount);
+  const std::uint32_t served = slots.assigned - slots.failing;
+  std::string text = served == kSlotCount ? "cluster_state:ok\r\n" : "cluster_state:fail\r\n";
+  append_line(text, "cluster_slots_assigned", slots.assigned);
+  append_line(text, "cluster_slots_ok", served);
   append_line(text, "cluster_slots_pfail", 0);
-  append_line(text, "cluster_slots_fail", 0);
+  append_line(text, "cluster_slots_fail", slots.failing);
   append_line(text, "cluster_known_nodes", node.addresses.size());
   append_line(text, "cluster_size", 1);
   append_line(text, "cluster_current_epoch", node.addresses.size());

@@ -23,7 +23,13 @@ struct VirtualNode {
 void write_cluster_slots(resp::Writer& writer, const VirtualNode& node);
 void write_cluster_shards(resp::Writer& writer, const VirtualNode& node);
 void write_cluster_nodes(resp::Writer& writer, const VirtualNode& node);  ///< one verbatim string
-void write_cluster_info(resp::Writer& writer, const VirtualNode& node);   ///< cluster_state:ok ...
-void write_cluster_links(resp::Writer& writer);                           ///< an empty array
+/// What becomes of the slots behind it.
+struct SlotCounts {
+  std::uint32_t assigned = 0;  ///< to some backend node
+  std::uint32_t failing = 0;   ///< of these, to one that cannot be reached
+};
+/// cluster_state:ok when all slots are served.
+void write_cluster_info(resp::Writer& writer, const VirtualNode& node, SlotCounts slots);
+void write_cluster_links(resp::Writer& writer);  ///< an empty array
 
 }  // namespace cluster

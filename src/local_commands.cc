@@ -331,7 +331,13 @@ void LocalCommands::cluster_nodes(Session& session, Arguments) {
 }
 
 void LocalCommands::cluster_info(Session& session, Arguments) {
-  answer(session, [&](resp::Writer& writer) { cluster::write_cluster_info(writer, virtual_node(session)); });
+  cluster::SlotCounts slots;
+  for (const cluster::Shard& shard : worker_.router().topology().shards) {
+    const cluster::Address& primary = shard.primary.address;
+    slots.assigned += shard.slots();
+    if (worker_.pool().node(primary.host, primary.port).failing()) slots.failing += shard.slots();
+  }
+  answer(session, [&](resp::Writer& writer) { cluster::write_cluster_info(writer, virtual_node(session), slots); });
 }
 
 void LocalCommands::cluster_my_id(Session& session, Arguments) {

@@ -39,8 +39,8 @@ std::string nodes(Protocol protocol, const VirtualNode& node) {
   return written(protocol, [&](auto& writer) { cluster::write_cluster_nodes(writer, node); });
 }
 
-std::string info(Protocol protocol, const VirtualNode& node) {
-  return written(protocol, [&](auto& writer) { cluster::write_cluster_info(writer, node); });
+std::string info(Protocol protocol, const VirtualNode& node, cluster::SlotCounts slots = {cluster::kSlotCount, 0}) {
+  return written(protocol, [&](auto& writer) { cluster::write_cluster_info(writer, node, slots); });
 }
 
 std::string text_of(const std::string& reply) {
@@ -122,6 +122,19 @@ TEST(VirtualNode, InfoTellsAHealthyCluster) {
   EXPECT_TRUE(text.ends_with("\r\n"));
   EXPECT_EQ(info(Protocol::kResp2, {{kFirst}}).front(), '$');
   EXPECT_EQ(info(Protocol::kResp3, {{kFirst}}).front(), '=');
+}
+
+TEST(VirtualNode, InfoTellsOfSlotsThatNobodyServes) {
+  const auto begin_of = [](cluster::SlotCounts slots) {
+    const std::string text = text_of(info(Protocol::kResp2, {{kFirst}}, slots));
+    return text.substr(0, text.find("cluster_known_nodes"));
+  };
+  EXPECT_EQ(begin_of({0, 0}),
+            "cluster_state:fail\r\ncluster_slots_assigned:0\r\ncluster_slots_ok:0\r\ncluster_slots_pfail:0\r\n"
+            "cluster_slots_fail:0\r\n");
+  EXPECT_EQ(begin_of({16384, 5461}),
+            "cluster_state:fail\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:10923\r\ncluster_slots_pfail:0\r\n"
+            "cluster_slots_fail:5461\r\n");
 }
 
 TEST(VirtualNode, LinksAreNone) {

@@ -40,6 +40,7 @@ class Dead(TestCase):
         self.other = self.client(self.shared)
         self.victim, self.alive = cluster.primaries()[:2]
         self.dead_key, self.live_key = key_of(self.victim, "dead"), key_of(self.alive, "live")
+        self.dead_slots = len(cluster.slots_of(self.victim))
         for key in (self.dead_key, self.live_key):
             self.assertEqual(self.raw.ask("SET", key, "value"), "OK")
 
@@ -74,11 +75,14 @@ class Dead(TestCase):
         started = time.monotonic()
         self.assert_clear_error(self.raw.call("DBSIZE"))
         self.assert_in_time(started)
+        told = b"cluster_state:fail\r\ncluster_slots_assigned:16384\r\ncluster_slots_ok:%d\r\n" % (16384 - self.dead_slots)
+        self.assertIn(told, self.raw.ask("CLUSTER", "INFO"))
 
     def check_it_is_back(self):
         cluster.wait_healthy()
         wait_until(lambda: self.raw.ask("GET", self.dead_key) == b"value", 5, "the proxy to find the node again")
         self.assertEqual(self.raw.ask("MGET", self.live_key, self.dead_key), [b"value", b"value"])
+        self.assertIn(b"cluster_state:ok\r\n", self.raw.ask("CLUSTER", "INFO"))
 
     def test_hanging(self):
         self.victim.pause()
@@ -173,6 +177,7 @@ class NoShard(TestCase):
         self.assertIn(b"no backend node could be asked", client.read_reply())
         self.assertEqual(client.read_reply(), b"+PONG\r\n")
         self.assertLess(time.monotonic() - started, 1 + SLACK_S)
+        self.assertIn(b"cluster_state:fail\r\ncluster_slots_assigned:0\r\n", client.ask("CLUSTER", "INFO"))
 
 
 class OneShard(TestCase):
