@@ -157,7 +157,9 @@ void TopologyRefresh::heard(pool::PendingReply& pending, std::string_view reply)
 
 /// ROLE: ["master", offset, [[host, port, offset] ...]] or ["slave", host, port, state, offset].
 void TopologyRefresh::read_role(const resp::Value& reply, Answer& answer) const {
-  if (reply.elements.size() < 3 || reply.elements[0].text != "master") return;
+  if (reply.elements.size() < 3) return;
+  answer.is_replica = reply.elements[0].text == "slave";
+  if (reply.elements[0].text != "master") return;
   answer.is_primary = true;
   for (const resp::Value& each : reply.elements[2].elements) {
     if (each.elements.size() < 2) continue;
@@ -199,6 +201,21 @@ cluster::Topology TopologyRefresh::standalone_topology() const {
   return topology;
 }
 
+/// What only the configuration can mend, or whoever has made a second primary.
+void TopologyRefresh::tell_of_roles(const cluster::Topology& found) {
+  if (!found.shards.empty()) {
+    const cluster::Address& primary = found.shards.front().primary.address;
+    const auto other = std::ranges::find_if(
+        answers_, [&](const Answer& answer) { return answer.is_primary && answer.asked != primary; });
+    if (other != answers_.end()) listener_.on_second_primary(primary, other->asked);
+    return;
+  }
+  // A node that is down, and so was not asked, may be the primary.
+  const bool nobody_else = answers_.size() == candidates().size();
+  if (!router_.knows_topology() && nobody_else && std::ranges::all_of(answers_, &Answer::is_replica))
+    listener_.on_topology_refused(answers_.front().asked, "a replica; backend.nodes does not name its primary");
+}
+
 void TopologyRefresh::finish() {
   cluster::Topology found;
   if (router_.is_cluster()) {
@@ -209,6 +226,7 @@ void TopologyRefresh::finish() {
     if (!good.empty()) found = cluster::merge_topologies(good);
   } else {
     found = standalone_topology();
+    tell_of_roles(found);
   }
   answers_.clear();
   outstanding_ = 0;

@@ -27,6 +27,8 @@ class TopologyListener {
   virtual void on_topology_changed() = 0;
   /// A node does not tell the topology: `error` without its line end.
   virtual void on_topology_refused(const cluster::Address& node, std::string_view error) = 0;
+  /// Of a standalone group: `other` says that it is the primary too.
+  virtual void on_second_primary(const cluster::Address& primary, const cluster::Address& other) = 0;
 
  protected:
   ~TopologyListener() = default;
@@ -50,6 +52,7 @@ class TopologyRefresh final : pool::ReplySink, public RefreshRequester {
     cluster::Address asked;
     std::optional<cluster::Topology> topology;  ///< cluster
     bool is_primary = false;                    ///< standalone
+    bool is_replica = false;                    ///< standalone
     bool tells_no_role = false;                 ///< standalone: it has no ROLE, or its user may not ask
     std::vector<cluster::Node> replicas;        ///< standalone, of a primary
     bool heard = false;
@@ -61,6 +64,7 @@ class TopologyRefresh final : pool::ReplySink, public RefreshRequester {
   [[nodiscard]] std::vector<cluster::Address> candidates();
   [[nodiscard]] const cluster::Address& usual_primary() const;
   [[nodiscard]] cluster::Topology standalone_topology() const;
+  void tell_of_roles(const cluster::Topology& found);
   void read_role(const resp::Value& reply, Answer& answer) const;
 
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;

@@ -318,6 +318,11 @@ void Worker::on_topology_refused(const cluster::Address& node, std::string_view 
     spdlog::warn("worker {}: no topology from {}", index_, trouble);
 }
 
+void Worker::on_second_primary(const cluster::Address& primary, const cluster::Address& other) {
+  std::string trouble = other.text() + " says that it is the primary too; " + primary.text() + " stays it";
+  if (std::exchange(topology_trouble_, trouble) != trouble) spdlog::warn("worker {}: {}", index_, trouble);
+}
+
 // --- The rest
 
 std::string Worker::server_version() const {

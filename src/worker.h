@@ -149,6 +149,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void on_room() override;
   void on_topology_changed() override;
   void on_topology_refused(const cluster::Address& node, std::string_view error) override;
+  void on_second_primary(const cluster::Address& primary, const cluster::Address& other) override;
   void on_command_learned() override;
 
   const Config& config_;

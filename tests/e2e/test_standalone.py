@@ -1,5 +1,6 @@
 """In front of one server that knows no cluster: databases are the client's own, no slot stands in the way."""
 import random
+import time
 import unittest
 
 from cluster import Standalone, slot_of
@@ -123,6 +124,28 @@ class Replicated(TestCase):
         self.assertEqual(client.ask("GET", "key"), b"old")
         self.assertEqual(client.ask("SET", "key", "new"), "OK")
         self.assertEqual(new.command("GET", "key"), b"new")
+
+    def test_a_replica_alone_is_told_of(self):
+        """It is not taken for the primary; what is missing is said, once, and to whoever asks."""
+        replica = self.group.replicas[0]
+        proxy = self.proxy([replica.address], backend="standalone", workers=1, command_timeout="1s")
+        client = self.client(proxy)
+        for _ in range(2):
+            self.assertIn(b"backend.nodes does not name its primary", client.call("SET", "key", 1))
+        told = [line for line in proxy.log().splitlines() if "does not name its primary" in line]
+        self.assertEqual(len(told), 1, told)
+        self.assertIn(replica.address, told[0])
+
+    def test_a_second_primary_is_told_of(self):
+        first, second, _ = self.group.nodes
+        second.command("REPLICAOF", "NO", "ONE")
+        proxy = self.proxy([first.address, second.address], backend="standalone", workers=1, refresh_interval="1s")
+        self.assertEqual(self.client(proxy).ask("SET", "key", 1), "OK")
+        told = "%s says that it is the primary too; %s stays it" % (second.address, first.address)
+        wait_until(lambda: told in proxy.log(), 5, "the log to tell of the second primary")
+        self.assertEqual(first.command("GET", "key"), b"1")
+        time.sleep(2.5)  # two more refreshes
+        self.assertEqual(proxy.log().count(told), 1)
 
 
 class NoSlots(TestCase):
