@@ -1,5 +1,6 @@
 #include "src/front.h"
 
+#include <spdlog/spdlog.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -7,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "src/limits.h"
 #include "src/worker.h"
 
 namespace sluice {
@@ -93,6 +95,7 @@ void Front::on_accepted(int fd) {
   if (clients_ >= config_.max_clients) {
     constexpr std::string_view kFull = "-ERR max number of clients reached\r\n";
     ++refused_;
+    warn_of_refusal();
     // A fresh socket's buffer takes this; whether it arrives is of no consequence.
     static_cast<void>(::send(fd, kFull.data(), kFull.size(), MSG_NOSIGNAL | MSG_DONTWAIT));
     ::close(fd);
@@ -104,6 +107,13 @@ void Front::on_accepted(int fd) {
   if (least == 0) return workers_[0]->adopt(fd);
   auto arrival = std::make_unique<Arrival>(*workers_[least], fd);
   workers_[least]->mailbox().post(workers_[0]->ring(), *arrival.release());
+}
+
+void Front::warn_of_refusal() {
+  const std::uint32_t now_ms = workers_[0]->now_ms();
+  if (refused_ > 1 && now_ms - warned_ms_ < limits::kWarnGapMs) return;
+  warned_ms_ = now_ms;
+  spdlog::warn("max_clients ({}) reached: further clients are refused, {} so far", config_.max_clients, refused_);
 }
 
 void Front::client_gone(Worker& worker) {

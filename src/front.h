@@ -43,6 +43,7 @@ class Front final : public uring::AcceptHandler {
   class Departure;
 
   void on_accepted(int fd) override;
+  void warn_of_refusal();
   void count_departure(unsigned index);
 
   const Config& config_;
@@ -50,6 +51,7 @@ class Front final : public uring::AcceptHandler {
   std::vector<std::size_t> load_;  ///< clients per worker
   std::size_t clients_ = 0;
   std::uint64_t refused_ = 0;
+  std::uint32_t warned_ms_ = 0;  ///< when the log last told of it
   std::vector<std::unique_ptr<uring::Listener>> listeners_;
 };
 

@@ -111,8 +111,9 @@ inline constexpr std::uint32_t kRefreshPatienceMs = 300;  // for the other answe
 inline constexpr std::uint32_t kRefreshGiveUpMs = 3'000;  // without any answer
 
 // --- Time
-inline constexpr std::uint32_t kTickMs = 100;     // deadlines and back-off are this exact
-inline constexpr std::uint32_t kDrainMs = 5'000;  // for what is in flight when the proxy is told to stop
+inline constexpr std::uint32_t kTickMs = 100;        // deadlines and back-off are this exact
+inline constexpr std::uint32_t kDrainMs = 5'000;     // for what is in flight when the proxy is told to stop
+inline constexpr std::uint32_t kWarnGapMs = 60'000;  // between log lines that clients can cause
 
 // --- Learned commands
 // Names known to be no command; forgotten all at once when full.

@@ -281,6 +281,9 @@ class MaxClients(TestCase):
                     self.assertEqual(client.call("PING"), b"+PONG\r\n")
                 with proxy.raw() as refused:
                     self.assertEqual(refused.read_until_closed(), b"-ERR max number of clients reached\r\n")
+                with proxy.raw() as refused:
+                    refused.read_until_closed()
+                self.assertEqual(proxy.log().count("max_clients (3) reached"), 1, "told of once a minute")
                 for client in clients:
                     self.assertEqual(client.call("PING"), b"+PONG\r\n")
                 clients.pop().close()
