@@ -31,8 +31,8 @@ bool answers_each_key(const Command& command, std::string_view reply) {
 
 }  // namespace
 
-KeyWatch::KeyWatch(const resp::CommandTable& commands, const resp::RequestLimits& request_limits, unsigned number)
-    : commands_(commands), request_limits_(request_limits), until_sample_(1 + number), random_(number + 1) {}
+KeyWatch::KeyWatch(const resp::CommandTable& commands, const resp::RequestLimits& request_limits, std::uint32_t seed)
+    : commands_(commands), request_limits_(request_limits), random_(seed), until_sample_(gap()) {}
 
 void KeyWatch::start(std::uint32_t now_ms) {
   now_ms_ = now_ms;

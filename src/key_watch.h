@@ -41,8 +41,8 @@ struct KeyWatchCounters {
 
 class KeyWatch {
  public:
-  /// Both outlive it. `number`: another one for each worker.
-  KeyWatch(const resp::CommandTable& commands, const resp::RequestLimits& request_limits, unsigned number);
+  /// Both outlive it. `seed`: of the sample.
+  KeyWatch(const resp::CommandTable& commands, const resp::RequestLimits& request_limits, std::uint32_t seed);
 
   /// A request that is sent to a backend, once.
   void see(const resp::Request& request) {
@@ -91,8 +91,8 @@ class KeyWatch {
 
   const resp::CommandTable& commands_;
   const resp::RequestLimits& request_limits_;
-  std::uint32_t until_sample_;
   std::minstd_rand random_;
+  std::uint32_t until_sample_;
   std::uint32_t now_ms_ = 0;
   KeyWatchCounters counters_;
   KeyWindow<HotKeys> hot_;

@@ -5,6 +5,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <random>
 #include <utility>
 
 #include "src/front.h"
@@ -68,7 +69,7 @@ Worker::Worker(const Config& config, const uring::Features& features, uring::Res
       redirection_(config.backend, config.announce, router_, pool_, pending_replies_, refresh_),
       learning_(commands_, redirection_, pool_, pending_replies_, *this),
       request_limits_(limits_of(config)),
-      key_watch_(commands_, request_limits_, index),
+      key_watch_(commands_, request_limits_, std::random_device{}()),
       dispatch_(std::make_unique<Dispatch>(*this)),
       tick_(ring_, *this),
       next_session_id_(index + 1) {}
@@ -303,6 +304,7 @@ void Worker::on_topology_changed() {
   const cluster::Topology& topology = router_.topology();
   spdlog::info("worker {}: topology: {} shards, {} of {} slots covered", index_, topology.shards.size(),
                topology.slots_covered(), cluster::kSlotCount);
+  std::erase_if(lost_nodes_, [this](const std::string& name) { return !pool_.nodes().contains(name); });
   learning_.forget_unknown();
   resume_topology_awaited();
   resume_held(Hold::kRoom);
