@@ -69,6 +69,7 @@ std::optional<StartProblem> Server::start() {
     std::promise<std::optional<StartProblem>> outcome;
     opened.push_back(outcome.get_future());
     threads_.emplace_back([this, &worker = *worker, started, outcome = std::move(outcome)]() mutable {
+      pthread_setname_np(pthread_self(), ("worker " + std::to_string(worker.index())).c_str());
       auto problem = open(worker);
       const bool good = !problem;
       outcome.set_value(std::move(problem));
