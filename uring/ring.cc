@@ -68,30 +68,35 @@ msghdr* Ring::gather_message(unsigned count) {
   return &message.header;
 }
 
-/// Submits and yields. Returns what is left of the patience: none once `count` completions are there.
-std::chrono::nanoseconds Ring::yield(unsigned count, std::chrono::nanoseconds patience) {
+/// Submits, and lets others run unless `count` completions are there. Returns for how long.
+std::chrono::nanoseconds Ring::yield(unsigned count) {
   const auto start = std::chrono::steady_clock::now();
-  if (patience.count() == 0 || start < next_yield_) return patience;
   // Who waits after this meets the same error again.
-  if (io_uring_submit_and_get_events(&ring_) < 0) return patience;
+  if (start < next_yield_ || io_uring_submit_and_get_events(&ring_) < 0) return {};
   if (io_uring_cq_ready(&ring_) >= count) return {};
   ++counters_.yields;
   sched_yield();
   const auto end = std::chrono::steady_clock::now();
-  if (end - start > kLongYield) next_yield_ = end + kNoYieldsAfterLong;
-  return std::max<std::chrono::nanoseconds>(patience - (end - start), {});
+  if (end - start > kLongYield) {
+    next_yield_ = end + yield_pause_;
+    yield_pause_ = std::min(2 * yield_pause_, kLongestPause);
+  } else {
+    yield_pause_ = kFirstPause;
+  }
+  return end - start;
 }
 
 std::error_code Ring::wait(unsigned wanted, std::chrono::nanoseconds patience, bool hurried) {
   ++counters_.turns;
   counters_.submissions += io_uring_sq_ready(&ring_);
   const unsigned count = std::min(sends_ + wanted, ring_.cq.ring_entries);
-  if (wanted > 1) patience = yield(count, patience);
+  const bool sleeps = patience.count() > 0;
+  if (sleeps) patience -= yield(count);
   int result = 0;
-  if (patience.count() == 0) {
-    result = io_uring_submit_and_get_events(&ring_);
-  } else if (wanted == 1 && !hurried) {
+  if (sleeps && wanted == 1 && !hurried) {
     result = io_uring_submit_and_wait(&ring_, 1);
+  } else if (patience.count() <= 0) {
+    result = io_uring_submit_and_get_events(&ring_);
   } else {
     __kernel_timespec limit{};
     limit.tv_sec = patience.count() / 1'000'000'000;

@@ -67,8 +67,8 @@ class Ring {
   /// one. For one completion, a send's or another, it sleeps without a bound unless `hurried`: to set the timer of a
   /// bound costs more than such a turn. Without patience it does not sleep. An error only when the ring itself failed.
   ///
-  /// Before it sleeps for more than one, it lets those run that wait for its core: they may be who brings them, and to
-  /// sleep and be woken costs several times that.
+  /// Before it sleeps, it lets those run that wait for its core: they may be who brings what is wanted, and to sleep
+  /// and be woken costs several times that.
   [[nodiscard]] std::error_code wait(unsigned wanted, std::chrono::nanoseconds patience, bool hurried = false);
   /// The operation just started is a send: see wait().
   void count_send() { ++sends_; }
@@ -88,13 +88,15 @@ class Ring {
     std::array<iovec, kMaxIovecs> pieces;
   };
 
-  /// A yield that took longer met somebody who wants the core for himself: for a while there is none.
+  /// A yield that took longer met somebody who wants the core for himself: for a while there is none, and for twice
+  /// that after the next such one.
   static constexpr std::chrono::milliseconds kLongYield{1};
-  static constexpr std::chrono::milliseconds kNoYieldsAfterLong{500};
+  static constexpr std::chrono::milliseconds kFirstPause{50};
+  static constexpr std::chrono::milliseconds kLongestPause{1000};
 
   [[nodiscard]] io_uring_sqe* next_sqe();
   void seal(Operation& operation, io_uring_sqe* sqe);
-  [[nodiscard]] std::chrono::nanoseconds yield(unsigned count, std::chrono::nanoseconds patience);
+  [[nodiscard]] std::chrono::nanoseconds yield(unsigned count);
   unsigned deliver_with_faults();
 
   io_uring ring_{};
@@ -105,6 +107,7 @@ class Ring {
   unsigned sends_ = 0;      // started since the last wait()
   unsigned submitted_ = 0;  // sends that the last wait() submitted
   std::chrono::steady_clock::time_point next_yield_;
+  std::chrono::milliseconds yield_pause_ = kFirstPause;  // after the next long one
   Faults* faults_ = nullptr;
   std::vector<PendingCompletion> injected_;
 };
