@@ -78,6 +78,7 @@ std::string describe_worker(const WorkerReport& report) {
   line(text, "protocol_errors", report.counters.protocol_errors);
   line(text, "commands", report.counters.commands);
   line(text, "turns", report.ring.turns);
+  line(text, "yields", report.ring.yields);
   line(text, "submissions", report.ring.submissions);
   line(text, "completions", report.ring.completions);
   const std::uint64_t sends = report.client_room.sends + report.backend_room.sends;

@@ -24,7 +24,7 @@ struct RingCounters {
   std::uint64_t turns = 0;        ///< calls of wait()
   std::uint64_t submissions = 0;  ///< SQEs
   std::uint64_t completions = 0;  ///< CQEs
-  std::uint64_t yields = 0;       ///< waits that gave the core to others before they slept
+  std::uint64_t yields = 0;       ///< waits that first gave the core to others
 };
 
 class Ring {
@@ -67,8 +67,8 @@ class Ring {
   /// one. For one completion, a send's or another, it sleeps without a bound unless `hurried`: to set the timer of a
   /// bound costs more than such a turn. Without patience it does not sleep. An error only when the ring itself failed.
   ///
-  /// Before it sleeps, it lets those run that wait for its core: they may be who brings what is wanted, and to sleep
-  /// and be woken costs several times that.
+  /// Before it sleeps, or returns with nothing but sends, it lets those run that wait for its core: they may be who
+  /// brings what is wanted, and to sleep and be woken costs several times that.
   [[nodiscard]] std::error_code wait(unsigned wanted, std::chrono::nanoseconds patience, bool hurried = false);
   /// The operation just started is a send: see wait().
   void count_send() { ++sends_; }
