@@ -9,6 +9,7 @@
 #include "resp/value.h"
 #include "resp/writer.h"
 #include "src/limits.h"
+#include "uring/connector.h"
 
 namespace sluice {
 namespace {
@@ -16,6 +17,14 @@ namespace {
 /// Of a server that has no ROLE, or does not let this user ask.
 bool has_no_role(std::string_view error) {
   return error.starts_with("NOPERM") || error.starts_with("ERR unknown command");
+}
+
+/// For certain: a name may lead to the server of another name or address.
+bool are_two_servers(const cluster::Address& one, const cluster::Address& other) {
+  const auto is_numeric = [](const cluster::Address& address) {
+    return uring::SocketAddress::numeric(address.host, address.port).has_value();
+  };
+  return one != other && is_numeric(one) && is_numeric(other);
 }
 
 }  // namespace
@@ -206,14 +215,13 @@ void TopologyRefresh::tell_of_roles(const cluster::Topology& found) {
   if (!found.shards.empty()) {
     const cluster::Address& primary = found.shards.front().primary.address;
     const auto other = std::ranges::find_if(
-        answers_, [&](const Answer& answer) { return answer.is_primary && answer.asked != primary; });
-    if (other != answers_.end()) listener_.on_second_primary(primary, other->asked);
-    return;
+        answers_, [&](const Answer& answer) { return answer.is_primary && are_two_servers(answer.asked, primary); });
+    return listener_.on_second_primary(primary, other == answers_.end() ? nullptr : &other->asked);
   }
+  if (router_.knows_topology() || !std::ranges::all_of(answers_, &Answer::is_replica)) return;
   // A node that is down, and so was not asked, may be the primary.
-  const bool nobody_else = answers_.size() == candidates().size();
-  if (!router_.knows_topology() && nobody_else && std::ranges::all_of(answers_, &Answer::is_replica))
-    listener_.on_topology_refused(answers_.front().asked, "a replica; backend.nodes does not name its primary");
+  if (answers_.size() == candidates().size())
+    listener_.on_topology_refused(answers_.front().asked, "a replica; none of backend.nodes says it is the primary");
 }
 
 void TopologyRefresh::finish() {

@@ -27,8 +27,8 @@ class TopologyListener {
   virtual void on_topology_changed() = 0;
   /// A node does not tell the topology: `error` without its line end.
   virtual void on_topology_refused(const cluster::Address& node, std::string_view error) = 0;
-  /// Of a standalone group: `other` says that it is the primary too.
-  virtual void on_second_primary(const cluster::Address& primary, const cluster::Address& other) = 0;
+  /// Of a standalone group, after each round: `other` says that it is the primary too; null when nobody does.
+  virtual void on_second_primary(const cluster::Address& primary, const cluster::Address* other) = 0;
 
  protected:
   ~TopologyListener() = default;

@@ -304,7 +304,10 @@ void Worker::on_topology_changed() {
   const cluster::Topology& topology = router_.topology();
   spdlog::info("worker {}: topology: {} shards, {} of {} slots covered", index_, topology.shards.size(),
                topology.slots_covered(), cluster::kSlotCount);
-  std::erase_if(lost_nodes_, [this](const std::string& name) { return !pool_.nodes().contains(name); });
+  std::erase_if(lost_nodes_, [this](const std::string& name) {
+    const auto node = pool_.nodes().find(name);
+    return node == pool_.nodes().end() || !node->second->wanted();
+  });
   learning_.forget_unknown();
   resume_topology_awaited();
   resume_held(Hold::kRoom);
@@ -320,9 +323,10 @@ void Worker::on_topology_refused(const cluster::Address& node, std::string_view 
     spdlog::warn("worker {}: no topology from {}", index_, trouble);
 }
 
-void Worker::on_second_primary(const cluster::Address& primary, const cluster::Address& other) {
-  std::string trouble = other.text() + " says that it is the primary too; " + primary.text() + " stays it";
-  if (std::exchange(topology_trouble_, trouble) != trouble) spdlog::warn("worker {}: {}", index_, trouble);
+void Worker::on_second_primary(const cluster::Address& primary, const cluster::Address* other) {
+  const std::string second = other == nullptr ? std::string() : other->text();
+  if (std::exchange(second_primary_, second) == second || second.empty()) return;
+  spdlog::warn("worker {}: {} says that it is the primary too; {} stays it", index_, second, primary.text());
 }
 
 // --- The rest

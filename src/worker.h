@@ -149,7 +149,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void on_room() override;
   void on_topology_changed() override;
   void on_topology_refused(const cluster::Address& node, std::string_view error) override;
-  void on_second_primary(const cluster::Address& primary, const cluster::Address& other) override;
+  void on_second_primary(const cluster::Address& primary, const cluster::Address* other) override;
   void on_command_learned() override;
 
   const Config& config_;
@@ -198,6 +198,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::uint32_t stop_ms_ = 0;
   std::uint32_t checked_ms_ = 0;
   std::string topology_trouble_;      ///< as last logged
+  std::string second_primary_;        ///< the same, while there is one
   std::set<std::string> lost_nodes_;  ///< logged as such, and not yet connected to again
 };
 

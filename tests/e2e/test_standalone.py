@@ -131,21 +131,27 @@ class Replicated(TestCase):
         proxy = self.proxy([replica.address], backend="standalone", workers=1, command_timeout="1s")
         client = self.client(proxy)
         for _ in range(2):
-            self.assertIn(b"backend.nodes does not name its primary", client.call("SET", "key", 1))
-        told = [line for line in proxy.log().splitlines() if "does not name its primary" in line]
+            self.assertIn(b"none of backend.nodes says it is the primary", client.call("SET", "key", 1))
+        told = [line for line in proxy.log().splitlines() if "none of backend.nodes says" in line]
         self.assertEqual(len(told), 1, told)
         self.assertIn(replica.address, told[0])
 
     def test_a_second_primary_is_told_of(self):
         first, second, _ = self.group.nodes
-        second.command("REPLICAOF", "NO", "ONE")
         proxy = self.proxy([first.address, second.address], backend="standalone", workers=1, refresh_interval="1s")
-        self.assertEqual(self.client(proxy).ask("SET", "key", 1), "OK")
+        client = self.client(proxy)
+        self.assertEqual(client.ask("SET", "key", 0), "OK")
+        second.command("REPLICAOF", "NO", "ONE")
         told = "%s says that it is the primary too; %s stays it" % (second.address, first.address)
         wait_until(lambda: told in proxy.log(), 5, "the log to tell of the second primary")
+        self.assertEqual(client.ask("SET", "key", 1), "OK")
         self.assertEqual(first.command("GET", "key"), b"1")
         time.sleep(2.5)  # two more refreshes
         self.assertEqual(proxy.log().count(told), 1)
+        second.command("REPLICAOF", HOST, first.port)
+        time.sleep(2.5)
+        second.command("REPLICAOF", "NO", "ONE")
+        wait_until(lambda: proxy.log().count(told) == 2, 5, "it to be news again")
 
 
 class NoSlots(TestCase):
