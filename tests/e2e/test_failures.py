@@ -82,7 +82,7 @@ class Dead(TestCase):
         cluster.wait_healthy()
         wait_until(lambda: self.raw.ask("GET", self.dead_key) == b"value", 5, "the proxy to find the node again")
         self.assertEqual(self.raw.ask("MGET", self.live_key, self.dead_key), [b"value", b"value"])
-        self.assertIn(b"cluster_state:ok\r\n", self.raw.ask("CLUSTER", "INFO"))
+        wait_until(lambda: b"cluster_state:ok\r\n" in self.raw.ask("CLUSTER", "INFO"), 5, "all slots to be served")
 
     def test_hanging(self):
         self.victim.pause()
