@@ -11,8 +11,12 @@ namespace pool {
 namespace {
 
 constexpr std::string_view kAsking = "*1\r\n$6\r\nASKING\r\n";
-constexpr std::string_view kTooLarge = "-ERR sluice: the reply is larger than 1 GiB\r\n";
 constexpr std::string_view kPing = "*1\r\n$4\r\nPING\r\n";
+
+/// Positions count modulo 2^32.
+bool is_within(std::uint32_t position, std::uint32_t end) {
+  return static_cast<std::int32_t>(end - position) >= 0;
+}
 
 }  // namespace
 
@@ -85,9 +89,8 @@ void Lane::flush() {
 
 bool Lane::gathers() const {
   if (state_ != State::kReady || open_ != nullptr || pending_.empty()) return false;
-  // The oldest that is due has been handed to the kernel: modulo 2^32, as all positions.
-  const bool is_owed = static_cast<std::int32_t>(handed_ - pending_.at(0).waiting.position) >= 0;
-  return is_owed && pool_.now_us_ - sent_us_ < pool_.settings_.gather_us &&
+  // The oldest that is due has been handed to the kernel.
+  return is_within(pending_.at(0).waiting.position, handed_) && pool_.now_us_ - sent_us_ < pool_.settings_.gather_us &&
          stream_.queue().bytes() < pool_.settings_.gather_bytes;
 }
 
@@ -257,112 +260,6 @@ bool Lane::is_silent() const {
   return !pending_.empty() && pool_.now_ms_ - progress_ms_ > pool_.settings_.silence_ms;
 }
 
-// --- Replies
-
-void Lane::on_received(uring::Lease lease) {
-  progress_ms_ = pool_.now_ms_;
-  std::string_view bytes = lease.bytes();
-  while (!bytes.empty()) {
-    const std::uint64_t body = large_reply_ == nullptr ? 0 : scanner_.bulk_bytes_left();
-    const resp::ScanResult result = scanner_.scan(bytes);
-    if (result.status == resp::ScanStatus::kError) return fail("the server sent what is not RESP");
-    const std::string_view piece = bytes.substr(0, result.length);
-    const bool complete = result.status == resp::ScanStatus::kComplete;
-    bytes.remove_prefix(result.length);
-    if (large_reply_ != nullptr || (!complete && goes_in_pieces(piece))) [[unlikely]] {
-      deliver_in_pieces(piece, std::min<std::uint64_t>(body, piece.size()), complete);
-    } else if (!complete) {
-      gather(piece);
-    } else if (!cut_.has_begun()) {
-      deliver(piece);
-    } else {
-      deliver_gathered(piece);
-    }
-    if (state_ != State::kReady && state_ != State::kHandshaking) return;
-  }
-}
-
-/// Keeps a piece of the reply under way. One that is too large is passed over to its end; its client alone is told.
-void Lane::gather(std::string_view piece) {
-  if (cut_.is_passed_over()) return;
-  if (is_unwanted(piece)) return pass_over();
-  // The header of a large string has told its length: room is made once.
-  cut_.append(piece, scanner_.bulk_bytes_left() + 2, pool_.settings_.max_reply_bytes);
-}
-
-void Lane::deliver_gathered(std::string_view last_piece) {
-  gather(last_piece);
-  uring::Chunk* whole = cut_.take();
-  if (whole == nullptr) {
-    cut_.clear();
-    return deliver(kTooLarge);
-  }
-  pool_.offer_.make(whole, pool_.room_.chunks);
-  deliver({whole->data(), whole->size});
-  pool_.offer_.withdraw();
-  if (whole != nullptr) pool_.room_.chunks.release(whole);
-}
-
-/// Nobody is there to take the reply under way, or its client has asked for none and it is no error.
-bool Lane::is_unwanted(std::string_view piece) const {
-  const PendingReply* pending = pending_.front();
-  if (cut_.mark(piece) == '>' || pending == nullptr || state_ != State::kReady) return false;
-  return pending->sink == nullptr || (pending->kind.silent && scanner_.bulk_bytes_left() > 0);
-}
-
-/// Holds none of it; a large one is nothing for others to wait behind.
-void Lane::pass_over() {
-  cut_.pass_over();
-  if (scanner_.bulk_bytes_left() < pool_.settings_.large_bytes) return;
-  if (!large_) {
-    set_large(true);
-    node_.replace(*this);
-  }
-  if (pending_.front()->sink == nullptr) on_client_gone();
-}
-
-/// The reply under way has a large string open, its sink takes it in pieces: from here on it does.
-bool Lane::goes_in_pieces(std::string_view piece) {
-  const std::uint64_t left = scanner_.bulk_bytes_left();
-  const std::uint64_t least = large_ ? pool_.settings_.piece_bytes : pool_.settings_.large_bytes;
-  if (left < least || state_ != State::kReady || cut_.is_passed_over()) return false;
-  const LargeHead head{.mark = cut_.mark(piece), .bytes = cut_.bytes().size() + piece.size() + left};
-  PendingReply* pending = pending_.front();
-  if (head.mark == '>' || pending == nullptr || pending->sink == nullptr) return false;
-  uring::Stream* target = pending->sink->target_of_large(*pending, *this, head);
-  if (target == nullptr) return false;
-  large_reply_ = std::make_unique<LargeReply>(*this, *pending, *target);
-  note_moved();
-  ++pool_.counters_.large_replies;
-  if (cut_.has_begun()) {
-    large_reply_->take(cut_.bytes(), 0);
-    cut_.clear();
-  }
-  // What is behind it on a shared lane goes out there; nothing more shall wait for it.
-  if (large_) return true;
-  set_large(true);
-  node_.replace(*this);
-  return true;
-}
-
-void Lane::deliver_in_pieces(std::string_view piece, std::uint64_t body, bool complete) {
-  large_reply_->take(piece, body);
-  if (!complete) return large_reply_->take_open_string(scanner_.bulk_bytes_left());
-  large_reply_.reset();
-  PendingReply& pending = take_front();
-  if (pending.sink != nullptr) {
-    pending.sink->on_reply_end(pending);
-  } else {
-    pool_.pending_replies_.release(pending);
-  }
-  after_reply();
-}
-
-/// The rest of the reply is for nobody. It is passed over when others wait behind it; else it is not worth reading.
-void Lane::on_client_gone() {
-  if (pending_.size() == 1) hang_up("its client is gone");
-}
-
 void Lane::note_moved() {
   moved_ms_ = pool_.now_ms_;
 }
@@ -423,37 +320,6 @@ void Lane::break_request() {
   hang_up("its client is gone");
 }
 
-void Lane::deliver(std::string_view reply) {
-  if (reply[0] == '>') return;  // out of band: nothing here subscribes or tracks
-  if (state_ == State::kHandshaking) return on_handshake_reply(reply);
-  if (pending_.empty()) return fail("the server sent a reply nobody asked for");
-  if (reply[0] == '-') [[unlikely]]
-    pool_.answering_ = &node_;
-  PendingReply& pending = take_front();
-  if (pending.sink != nullptr) {
-    pending.sink->on_reply(pending, reply);
-  } else {
-    pool_.pending_replies_.release(pending);
-  }
-  after_reply();
-}
-
-PendingReply& Lane::take_front() {
-  PendingReply& pending = pending_.pop();
-  if (&pending == open_) open_ = nullptr;
-  if (pending_.empty()) --pool_.busy_lanes_;
-  kept_bytes_ -= pending.waiting.request.length;
-  ++pool_.counters_.replies;
-  return pending;
-}
-
-void Lane::after_reply() {
-  if (blocked_ && kept_bytes_ < max_bytes_ / 2 && pending_.size() < max_requests_ / 2) {
-    blocked_ = false;
-    pool_.handler_.on_room();
-  }
-}
-
 void Lane::lose_all(std::string_view reason) {
   LaneLine lost = std::exchange(pending_, LaneLine());
   if (!lost.empty()) --pool_.busy_lanes_;
@@ -471,10 +337,9 @@ void Lane::lose_all(std::string_view reason) {
   while (!lost.empty()) {
     PendingReply& pending = lost.pop();
     ++pool_.counters_.lost_requests;
-    const bool sent = static_cast<std::int32_t>(pending.waiting.position - handed) <= 0;
-    // A request that was cut in the middle has been handed over too: only what begins beyond is certain.
-    const bool touched =
-        sent || static_cast<std::int32_t>(pending.waiting.position - pending.waiting.request.length - handed) < 0;
+    // One that was cut in the middle has been handed over too: only what begins beyond is certain.
+    const std::uint32_t start = pending.waiting.position - pending.waiting.request.length;
+    const bool touched = is_within(pending.waiting.position, handed) || !is_within(handed, start);
     if (pending.sink != nullptr) {
       pending.sink->on_lost(pending, touched ? Loss::kUnknown : Loss::kNotSent, reason);
     } else {

@@ -104,7 +104,7 @@ class Pool {
   /// Somebody has owed a reply for a while, as of the last tick (Settings::silence_ms).
   [[nodiscard]] bool has_silent_node() const { return has_silent_node_; }
   /// Where requests and replies lie that are handed on; see there.
-  [[nodiscard]] uring::ChunkOffer& offer() { return offer_; }
+  [[nodiscard]] uring::Offer& offer() { return offer_; }
   /// Relays that go on with the next turn: it should come soon.
   [[nodiscard]] bool has_relays_waiting() const { return !relays_.going_on.empty(); }
   [[nodiscard]] uring::RelayRoom& relays() { return relays_; }
@@ -131,7 +131,7 @@ class Pool {
   std::map<std::string, std::unique_ptr<Node>, std::less<>> nodes_;
   std::vector<Lane*> dirty_;
   uring::RelayRoom relays_;
-  uring::ChunkOffer offer_;
+  uring::Offer offer_;
   Node* answering_ = nullptr;
   bool has_silent_node_ = false;
   std::vector<std::unique_ptr<LargeReply>> ended_replies_;  ///< of lanes that were lost; gone by the end of the turn

@@ -69,6 +69,7 @@ void Session::on_received(uring::Lease lease) {
   if (upload_ != nullptr && upload_->relays()) bytes = upload_->take_early(bytes);
   if (bytes.empty()) return;
   if (input_ == nullptr && hold_ == Hold::kNone) {
+    const uring::Offer::Scope offered = worker_.pool().offer().make(lease);
     const std::size_t used = consume(bytes);
     if (used == bytes.size()) return;
     keep(bytes.substr(used));
@@ -214,9 +215,8 @@ void Session::resume() {
   if (upload_ != nullptr && (upload_->relays() || upload_->is_whole())) return;
   hold_ = Hold::kNone;
   if (input_ != nullptr) {
-    worker_.pool().offer().make(input_, worker_.client_room().chunks);
+    const uring::Offer::Scope offered = worker_.pool().offer().make(input_, worker_.client_room().chunks);
     const std::size_t used = consume({input_->data() + input_used_, input_->size - input_used_});
-    worker_.pool().offer().withdraw();
     if (input_ != nullptr) {
       input_used_ += static_cast<std::uint32_t>(used);
       if (input_used_ == input_->size) drop_input();
@@ -314,55 +314,6 @@ void Session::on_lost(PendingReply& pending, pool::Loss loss, std::string_view r
   complete(pending, worker_.redirection().lost_error(loss, reason));
 }
 
-bool Session::takes_error(const PendingReply& place, PendingReply& pending, FanOut* split, std::string_view error) {
-  Redirection& redirection = worker_.redirection();
-  if (redirection.is_momentary(pending, error)) {
-    const Followed followed = Doubts::followed(place, pending.kind.slot);
-    if (followed == Followed::kUnknown) return false;
-    if (followed == Followed::kYes) {
-      redirection.heed(cluster::classify_error(error));
-      if (doubts_ == nullptr) doubts_ = std::make_unique<Doubts>(*this);
-      doubts_->add(place, pending, split, error);
-      fenced = true;
-      return true;
-    }
-  }
-  if (doubts_ != nullptr && redirection.is_refusal(pending, error)) {
-    doubts_->on_retry(place, pending.kind.slot);
-  }
-  if (!redirection.takes_error(pending, error)) return false;
-  fenced = true;
-  if (pending.hops == 0) on_parked();
-  return true;
-}
-
-bool Session::takes_lost(const PendingReply& place, PendingReply& pending) {
-  if (doubts_ != nullptr) doubts_->on_retry(place, pending.kind.slot);
-  return park(pending);
-}
-
-bool Session::park(PendingReply& pending) {
-  if (!worker_.redirection().park(pending)) return false;
-  on_parked();
-  return true;
-}
-
-PendingReply* Session::one_before(const PendingReply& pending) const {
-  return one_before(pending, pending.kind.slot);
-}
-
-PendingReply* Session::one_before(const PendingReply& place, std::uint16_t slot) const {
-  if (!has_parked_) return nullptr;
-  PendingReply* before = nullptr;
-  int looked_at = 0;
-  for (PendingReply* each = line_.front(); each != &place; each = each->next) {
-    // One in doubt waits for this one instead.
-    if (each->state == PendingReply::State::kWaiting && each->kind.slot == slot && !each->in_doubt) before = each;
-    if (++looked_at == limits::kOrderSearch) return before;
-  }
-  return before;
-}
-
 void Session::complete(PendingReply& pending, std::string_view reply) {
   if (doubts_ != nullptr) [[unlikely]]
     doubts_->on_done(pending, pending.kind.slot);
@@ -382,7 +333,14 @@ void Session::complete(PendingReply& pending, std::string_view reply) {
 }
 
 void Session::emit(const PendingReply& pending, std::string_view reply) {
-  if (!pending.kind.silent) stream_.queue().append(worker_.client_room().chunks, reply, worker_.pool().offer());
+  if (pending.kind.silent) return;
+  uring::ChunkPool& chunks = worker_.client_room().chunks;
+  if (!stream_.is_sending()) [[likely]] {
+    stream_.queue().append(chunks, reply, worker_.pool().offer());
+  } else {
+    // A slow reader keeps no receive buffer.
+    stream_.queue().append(chunks, reply);
+  }
 }
 
 void Session::pop_front() {

@@ -82,16 +82,11 @@ std::error_code Worker::open(std::string& step) {
   mailbox_ = uring::Mailbox(ring_.fd());
   step = "registering receive buffers";
   const bool dense = features_.incremental_buffers;
-  const bool bounded = features_.limited_receive;
-  const std::uint32_t client_buffers = bounded ? limits::kClientBuffers : limits::kUnboundedBuffers;
-  const std::uint32_t backend_buffers = bounded ? limits::kBackendBuffers : limits::kUnboundedBuffers;
-  if (const std::error_code error =
-          client_buffers_.open(ring_, kClientGroup, dense ? client_buffers : limits::kPlainClientBuffers,
-                               dense ? limits::kClientBufferBytes : limits::kPlainClientBufferBytes, dense)) {
-    return error;
-  }
-  return backend_buffers_.open(ring_, kBackendGroup, dense ? backend_buffers : limits::kPlainBackendBuffers,
-                               dense ? limits::kBackendBufferBytes : limits::kPlainBackendBufferBytes, dense);
+  limits::Buffers client = dense ? limits::kUnboundedClientBuffers : limits::kPlainClientBuffers;
+  limits::Buffers backend = dense ? limits::kUnboundedBackendBuffers : limits::kPlainBackendBuffers;
+  if (dense && features_.limited_receive) client = backend = limits::kBuffers;
+  if (const auto error = client_buffers_.open(ring_, kClientGroup, client.count, client.bytes, dense)) return error;
+  return backend_buffers_.open(ring_, kBackendGroup, backend.count, backend.bytes, dense);
 }
 
 // --- The turn

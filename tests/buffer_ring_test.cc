@@ -13,6 +13,8 @@
 #include <vector>
 
 #include "tests/support/turns.h"
+#include "uring/offer.h"
+#include "uring/send_queue.h"
 
 namespace uring {
 namespace {
@@ -177,6 +179,87 @@ TEST_P(BufferRingTest, LeasesKeepTheirBytesOverTurns) {
   std::string held;
   for (const Lease& lease : kept.leases) held += lease.bytes();
   EXPECT_EQ(held, bytes);
+}
+
+// --- Offers
+
+class OfferedLease : public BufferRingTest {
+ protected:
+  /// Of the first lease of `receiver`.
+  ChunkSpan append(Receiver& receiver, std::size_t offset, std::size_t bytes) {
+    const Offer::Scope offered = offer_.make(receiver.leases.front());
+    return queue_.append(chunks_, receiver.leases.front().bytes().substr(offset, bytes), offer_);
+  }
+
+  static constexpr std::size_t kBytes = 2 * Offer::kLeastBytes;
+  ChunkPool chunks_{64, 0};
+  SendQueue queue_;
+  Offer offer_;
+};
+
+INSTANTIATE_TEST_SUITE_P(Modes, OfferedLease, testing::Bool(),
+                         [](const auto& mode) { return mode.param ? "incremental" : "plain"; });
+
+TEST_P(OfferedLease, IsQueuedWhereItLiesUntilItIsSent) {
+  Turns turns(shape(4, kBytes));
+  Receiver receiver(turns);
+  receiver.transfer(pattern(kBytes));
+  ASSERT_EQ(receiver.leases.size(), 1U);
+  const char* place = receiver.leases.front().bytes().data();
+  const std::size_t half = Offer::kLeastBytes;
+  EXPECT_EQ(append(receiver, 0, half).bytes().data(), place);
+  EXPECT_NE(append(receiver, half, half - 1).bytes().data(), place + half) << "so few are copied";
+  EXPECT_EQ(append(receiver, half, half).bytes().data(), place + half);
+  EXPECT_EQ(chunks_.bytes_in_use(), 3 * half - 1);
+
+  receiver.leases.clear();
+  receiver.transfer(pattern(kBytes, 2));
+  receiver.leases.clear();
+  EXPECT_EQ(turns.buffers.held(), 1U);
+  iovec pieces[3];
+  ASSERT_EQ(queue_.gather(pieces), 3U);
+  EXPECT_EQ(std::string_view(static_cast<const char*>(pieces[2].iov_base), pieces[2].iov_len),
+            std::string_view(pattern(kBytes)).substr(half));
+
+  queue_.consume(chunks_, 2 * half);
+  EXPECT_EQ(turns.buffers.held(), 1U) << "a part of it is still to be sent";
+  queue_.clear(chunks_);
+  EXPECT_EQ(turns.buffers.held(), 0U);
+  EXPECT_EQ(chunks_.bytes_in_use(), 0U);
+}
+
+TEST_P(OfferedLease, IsCopiedWhenHalfOfTheBuffersAreHeld) {
+  Turns turns(shape(2, kBytes));
+  Receiver receiver(turns);
+  receiver.transfer(pattern(kBytes));
+  ASSERT_EQ(receiver.leases.size(), 1U);
+  EXPECT_NE(append(receiver, 0, kBytes).bytes().data(), receiver.leases.front().bytes().data());
+  receiver.leases.clear();
+  EXPECT_EQ(turns.buffers.held(), 0U);
+  queue_.clear(chunks_);
+}
+
+TEST_P(OfferedLease, EndsWithItsScopeAndGivesWayToAnother) {
+  Turns turns(shape(4, kBytes));
+  Receiver receiver(turns);
+  receiver.transfer(pattern(kBytes));
+  ASSERT_EQ(receiver.leases.size(), 1U);
+  const std::string_view bytes = receiver.leases.front().bytes();
+  Chunk* chunk = chunks_.take(kBytes);
+  chunk->append(bytes);
+  {
+    const Offer::Scope outer = offer_.make(receiver.leases.front());
+    {
+      const Offer::Scope inner = offer_.make(chunk, chunks_);
+      EXPECT_NE(queue_.append(chunks_, bytes, offer_).bytes().data(), bytes.data());
+    }
+    ASSERT_NE(chunk, nullptr);
+    EXPECT_NE(queue_.append(chunks_, {chunk->data(), chunk->size}, offer_).bytes().data(), chunk->data());
+    EXPECT_EQ(queue_.append(chunks_, bytes, offer_).bytes().data(), bytes.data());
+  }
+  EXPECT_NE(queue_.append(chunks_, bytes, offer_).bytes().data(), bytes.data());
+  chunks_.release(chunk);
+  queue_.clear(chunks_);
 }
 
 TEST_P(BufferRingTest, TwoRingsOfBuffersInOneRing) {

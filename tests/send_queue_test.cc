@@ -122,14 +122,14 @@ TEST(SendQueue, WhoHoldsAReferenceKeepsTheBytes) {
 TEST(SendQueue, TakesAWholeChunkInsteadOfItsBytes) {
   ChunkPool theirs(kChunkBytes, 0);
   ChunkPool ours(kChunkBytes, 0);
-  const std::string bytes = pattern(ChunkOffer::kLeastBytes);
+  const std::string bytes = pattern(Offer::kLeastBytes);
   Chunk* chunk = theirs.take(bytes.size());
   chunk->append(bytes);
   const char* data = chunk->data();
   SendQueue queue;
-  ChunkOffer offer;
+  Offer offer;
   queue.append(ours, "behind this, ", offer);
-  offer.make(chunk, theirs);
+  const Offer::Scope offered = offer.make(chunk, theirs);
   // A part of it is copied.
   queue.append(ours, std::string_view(data, bytes.size() - 1), offer);
   ASSERT_NE(chunk, nullptr);
@@ -141,7 +141,6 @@ TEST(SendQueue, TakesAWholeChunkInsteadOfItsBytes) {
   EXPECT_EQ(theirs.bytes_in_use(), 0U);
   // It is gone: the same bytes again are a copy.
   EXPECT_NE(queue.append(ours, {data, bytes.size()}, offer).bytes().data(), data);
-  offer.withdraw();
   EXPECT_EQ(gathered(queue, 8), "behind this, " + bytes.substr(0, bytes.size() - 1) + bytes + bytes);
   queue.clear(ours);
   EXPECT_EQ(ours.bytes_in_use(), 0U);

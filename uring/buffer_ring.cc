@@ -23,6 +23,16 @@ void Lease::release() {
   if (ring_ != nullptr) std::exchange(ring_, nullptr)->unlease(buffer_);
 }
 
+Lease Lease::part(std::string_view bytes) const {
+  assert(holds(bytes));
+  ++ring_->states_[buffer_].leases;
+  return Lease(ring_, buffer_, bytes);
+}
+
+bool Lease::is_spared() const {
+  return ring_->held_ < ring_->count_ / 2;
+}
+
 std::error_code BufferRing::open(Ring& ring, std::uint16_t group, std::uint32_t count, std::uint32_t size,
                                  bool incremental) {
   assert(std::has_single_bit(count) && count <= 32768);

@@ -31,6 +31,15 @@ class Lease {
   [[nodiscard]] std::string_view bytes() const { return bytes_; }
   void release();
 
+  [[nodiscard]] bool holds(std::string_view bytes) const {
+    return bytes.data() >= bytes_.data() && bytes.data() + bytes.size() <= bytes_.data() + bytes_.size();
+  }
+  /// Another lease, of `bytes` that this one holds.
+  [[nodiscard]] Lease part(std::string_view bytes) const;
+  /// Whoever keeps it for longer than a turn does not keep others from receiving: half of the buffers at least are the
+  /// kernel's to fill.
+  [[nodiscard]] bool is_spared() const;
+
  private:
   friend class BufferRing;
   Lease(BufferRing* ring, std::uint16_t buffer, std::string_view bytes) : ring_(ring), buffer_(buffer), bytes_(bytes) {}

@@ -11,15 +11,18 @@
 
 namespace uring {
 
+class Lease;
+
 /// `size` bytes written so far, never more than `capacity`; the bytes never move. Whoever keeps a pointer holds a
 /// reference.
 struct Chunk {
-  Chunk* next = nullptr;  ///< in the one SendQueue or free list it is part of
+  Chunk* next = nullptr;   ///< in the one SendQueue or free list it is part of
+  char* memory = nullptr;  ///< behind the chunk itself, or a receive buffer's
   std::uint32_t capacity = 0;
   std::uint32_t size = 0;
   std::uint32_t references = 0;
 
-  [[nodiscard]] char* data() { return reinterpret_cast<char*>(this + 1); }
+  [[nodiscard]] char* data() { return memory; }
   [[nodiscard]] std::uint32_t room() const { return capacity - size; }
   void append(std::string_view bytes) {
     assert(bytes.size() <= room());
@@ -47,6 +50,8 @@ class ChunkPool {
   [[nodiscard]] Chunk* take(std::size_t bytes);
   /// A chunk of exactly that capacity, not for reuse.
   [[nodiscard]] Chunk* take_exact(std::size_t bytes);
+  /// A chunk that is full of the lease's bytes, where they lie: the lease ends with its last reference.
+  [[nodiscard]] Chunk* lend(Lease lease);
   void release(Chunk* chunk) {
     assert(chunk->references > 0);
     if (--chunk->references == 0) recycle(chunk);
@@ -69,33 +74,6 @@ class ChunkPool {
   std::size_t free_count_ = 0;
   Chunk* free_ = nullptr;
   std::size_t bytes_in_use_ = 0;
-};
-
-/// A chunk whose bytes are being handed on: who would copy them all may take the chunk instead.
-class ChunkOffer {
- public:
-  /// Fewer bytes are copied sooner than they are found here.
-  static constexpr std::size_t kLeastBytes = 16U << 10;
-
-  /// `chunk`, with its one reference, is of `pool`; becomes nullptr when somebody takes it. Ends with withdraw().
-  void make(Chunk*& chunk, ChunkPool& pool) {
-    chunk_ = &chunk;
-    pool_ = &pool;
-  }
-  void withdraw() { chunk_ = nullptr; }
-  /// The chunk when it holds `bytes` and nothing else, now with its reference in `pool`; else nullptr.
-  [[nodiscard]] Chunk* take(std::string_view bytes, ChunkPool& pool) {
-    if (bytes.size() < kLeastBytes || chunk_ == nullptr) [[likely]]
-      return nullptr;
-    Chunk* chunk = *chunk_;
-    if (chunk == nullptr || bytes.data() != chunk->data() || bytes.size() != chunk->size) return nullptr;
-    pool.adopt(chunk, *pool_);
-    return std::exchange(*chunk_, nullptr);
-  }
-
- private:
-  Chunk** chunk_ = nullptr;
-  ChunkPool* pool_ = nullptr;
 };
 
 }  // namespace uring

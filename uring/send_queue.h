@@ -13,6 +13,7 @@
 #include <string_view>
 
 #include "uring/chunk.h"
+#include "uring/offer.h"
 
 namespace uring {
 
@@ -40,8 +41,8 @@ class SendQueue {
     return span;
   }
 
-  /// The same for `bytes` that all of `offer`'s chunk may hold: then the chunk itself is queued.
-  ChunkSpan append(ChunkPool& pool, std::string_view bytes, ChunkOffer& offer) {
+  /// The same for `bytes` that may be on `offer`: then they are queued where they lie.
+  ChunkSpan append(ChunkPool& pool, std::string_view bytes, Offer& offer) {
     Chunk* chunk = offer.take(bytes, pool);
     if (chunk == nullptr) [[likely]]
       return append(pool, bytes);

@@ -66,6 +66,65 @@ class Held(TestCase):
             self.assertEqual(self.raw.ask("GET", "held:cut"), b"whole")
 
 
+class Lent(TestCase):
+    """Values that go out of the buffers they came in, which are kept from the kernel as long: while a reader stands
+    still, and while a node owes its reply."""
+
+    def setUp(self):
+        super().setUp()
+        self.proxy_under_test = self.proxy(shared_cluster().addresses, workers=1)
+        self.busy = [self.client(self.proxy_under_test) for _ in range(4)]
+        generator = random.Random(23)
+        self.values = {"{lent}%d" % index: value_of(index, generator.randrange(17_000, 97_000)) for index in range(40)}
+
+    def keep_busy(self, seconds, tag):
+        """Others' values fill every buffer that the kernel has, many times."""
+        end = time.monotonic() + seconds
+        number = 0
+        while time.monotonic() < end:
+            number += 1
+            sent = [value_of(number * 10 + index, 17_000 + number * 4_001 % 80_000) for index in range(len(self.busy))]
+            for index, client in enumerate(self.busy):
+                key = "%s:%d" % (tag, index)
+                client.send(encode("SET", key, sent[index]) + encode("GET", key) + encode("GET", "{%s}none" % key))
+            for client, value in zip(self.busy, sent):
+                self.assertEqual(client.read_value(), "OK")
+                self.assertTrue(client.read_value() == value)
+                self.assertIsNone(client.read_value())
+        self.assertGreater(number, 20)
+
+    def test_while_readers_stand_still(self):
+        for key, value in self.values.items():
+            self.assertEqual(self.busy[0].ask("SET", key, value), "OK")
+        keys = list(self.values) * 2  # more than the sockets on the way hold
+        readers = [self.client(self.proxy_under_test) for _ in range(24)]
+        for reader in readers:
+            reader.send(b"".join(encode("GET", key) for key in keys))
+            self.assertEqual(self.busy[0].ask("EXISTS", keys[0]), 1)
+        self.keep_busy(1.5, "lent:busy")
+        for reader in readers:
+            for key in keys:
+                self.assertTrue(reader.read_value() == self.values[key])
+
+    def test_while_a_node_owes_its_reply(self):
+        node = shared_cluster().primary_of(slot_of("{lent}"))
+        tag = next("{busy%d}" % index for index in range(100)
+                   if shared_cluster().primary_of(slot_of("busy%d" % index)) is not node)
+        writers = [self.client(self.proxy_under_test) for _ in range(len(self.values))]
+        for writer in writers * 20:  # a new client's first receives are short ones
+            self.assertEqual(writer.ask("PING"), "PONG")
+        node.pause()
+        for writer, (key, value) in zip(writers, self.values.items()):  # more than the sockets on the way hold
+            writer.send(b"".join(encode("SET", "%s:%d" % (key, copy), value) for copy in range(8)))
+        self.keep_busy(1.5, tag)
+        node.resume()
+        for writer in writers:
+            self.assertEqual([writer.read_value() for _ in range(8)], ["OK"] * 8)
+        for key, value in self.values.items():
+            for copy in range(8):
+                self.assertTrue(self.busy[0].ask("GET", "%s:%d" % (key, copy)) == value)
+
+
 class Uploads(TestCase):
 
     def test_a_client_that_goes_in_the_middle(self):
