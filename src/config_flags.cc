@@ -100,7 +100,7 @@ class Parser {
     flags.action = action();
     take_file(flags);
     for (const KeyOptions& key : keys_) take_setting(key, flags);
-    refuse_extras(flags);
+    refuse_extras(arguments, flags);
     return flags;
   }
 
@@ -176,7 +176,7 @@ class Parser {
   }
 
   // What is no flag of ours. The text of a stray argument is not repeated: it may be half of a password.
-  void refuse_extras(Flags& flags) const {
+  void refuse_extras(std::span<const char* const> arguments, Flags& flags) const {
     bool is_value_of_unknown = false;
     for (const std::string& extra : app_.remaining()) {
       const bool is_flag = extra.size() > 2 && (extra.starts_with("--") || (extra[0] == '-' && !is_value_of_unknown));
@@ -186,7 +186,8 @@ class Parser {
         flags.errors.push_back(in_quotes(name) + ": unknown flag" +
                                (nearest.empty() ? "" : "; did you mean " + nearest + "?"));
       } else if (!is_value_of_unknown) {
-        flags.errors.emplace_back("an argument belongs to no flag");
+        const auto place = std::ranges::find(arguments, extra) - arguments.begin();
+        flags.errors.push_back("argument " + std::to_string(place) + " belongs to no flag");
       }
       is_value_of_unknown = is_flag && name.size() == extra.size();
     }

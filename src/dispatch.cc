@@ -2,10 +2,13 @@
 
 #include <algorithm>
 #include <cctype>
+#include <charconv>
+#include <limits>
 
 #include "resp/key_finder.h"
 #include "resp/writer.h"
 #include "src/fan_out.h"
+#include "src/limits.h"
 #include "src/scan.h"
 #include "src/worker.h"
 
@@ -18,6 +21,7 @@ using resp::ResponsePolicy;
 using resp::SessionClass;
 
 Merge merge_of(const Command& command) {
+  if (command.name == "slowlog|get") return Merge::kLatestFirst;
   switch (command.response_policy) {
     case ResponsePolicy::kOneSucceeded:
       return Merge::kOneSucceeded;
@@ -38,6 +42,15 @@ Merge merge_of(const Command& command) {
       break;
   }
   return Merge::kConcatenate;
+}
+
+/// Of SLOWLOG GET [count]. A count that is none is the nodes' to refuse.
+std::size_t entries_wanted(const resp::Request& request) {
+  if (request.arguments.size() < 3) return limits::kSlowLogListed;
+  std::int64_t count = 0;
+  const std::string_view text = request.arguments[2];
+  std::from_chars(text.data(), text.data() + text.size(), count);
+  return count < 0 ? std::numeric_limits<std::size_t>::max() : static_cast<std::size_t>(count);
 }
 
 /// All arguments are keys, or keys and values in turn.
@@ -390,7 +403,8 @@ void Dispatch::send_everywhere(Session& session, const Command& command, const r
 void Dispatch::fan_out(Session& session, const Command& command, pool::RequestKind kind, const resp::Request& request,
                        Merge merge) {
   const std::string bytes(bytes_of(request));  // the first part may take the client's own chunk with it
-  FanOut& parts = FanOut::begin(worker_, session.expect(kind), merge, 0);
+  const std::size_t places = merge == Merge::kLatestFirst ? entries_wanted(request) : 0;
+  FanOut& parts = FanOut::begin(worker_, session.expect(kind), merge, places);
   for (const cluster::Shard& shard : worker_.router().topology().shards) {
     kind.slot = shard.ranges.front().first;
     parts.send(kind, bytes, nullptr, {}, merge == Merge::kInfo);

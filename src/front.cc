@@ -63,20 +63,22 @@ void Front::set_workers(std::vector<Worker*> workers) {
   load_.assign(workers_.size(), 0);
 }
 
-std::error_code Front::listen(uring::Ring& ring, std::string& address) {
+std::optional<std::string> Front::listen(uring::Ring& ring) {
   for (const Listener& each : config_.listen) {
-    address = each.address.text();
+    const std::string cannot = "cannot listen on " + each.address.text() + ": ";
+    const auto addresses = socket_addresses(each.address);
+    if (addresses.empty()) return cannot + "the host name has no address";
     const std::size_t before = listeners_.size();
-    std::error_code error = std::make_error_code(std::errc::address_not_available);
-    for (const uring::SocketAddress& socket : socket_addresses(each.address)) {
+    std::error_code error;
+    for (const uring::SocketAddress& socket : addresses) {
       auto listener = std::make_unique<uring::Listener>(ring, *this);
       error = listener->open(socket);
       if (!error) listeners_.push_back(std::move(listener));
-      if (error && !is_absent_here(error)) return error;
+      if (error && !is_absent_here(error)) return cannot + error.message();
     }
-    if (listeners_.size() == before) return error;
+    if (listeners_.size() == before) return cannot + error.message();
   }
-  return {};
+  return std::nullopt;
 }
 
 void Front::start() {

@@ -4,8 +4,8 @@
 
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
-#include <system_error>
 #include <vector>
 
 #include "src/config.h"
@@ -26,7 +26,7 @@ class Front final : public uring::AcceptHandler {
 
   // --- In the first worker's thread ---
   /// Binds all addresses. On failure: which one, and why.
-  [[nodiscard]] std::error_code listen(uring::Ring& ring, std::string& address);
+  [[nodiscard]] std::optional<std::string> listen(uring::Ring& ring);
   void start();
   void stop();
   [[nodiscard]] bool in_flight() const;

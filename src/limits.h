@@ -91,7 +91,8 @@ inline constexpr std::size_t kSampledKeys = 16;
 // What counts as a large value: to move so many bytes costs far more than to look at their key, so that each can be
 // looked at.
 inline constexpr std::size_t kBigValueBytes = 16U << 10;
-inline constexpr std::size_t kKeysListed = 10;  // without a COUNT, as SLOWLOG GET does
+inline constexpr std::size_t kKeysListed = 10;     // without a COUNT, as SLOWLOG GET does
+inline constexpr std::size_t kSlowLogListed = 10;  // Redis's own default, for the cluster as a whole
 
 // --- Redirects
 

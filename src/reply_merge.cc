@@ -162,6 +162,24 @@ std::string keep_order(std::span<const Part> parts, std::size_t places) {
   return out;
 }
 
+std::string latest_first(std::span<const Part> parts, std::size_t places) {
+  std::vector<std::pair<std::int64_t, std::string_view>> entries;
+  for (const Part& part : parts) {
+    if (header_of(part.reply).type == 0) return unmergeable();
+    for (const std::string_view entry : reply_elements(part.reply)) {
+      const std::vector<std::string_view> fields = reply_elements(entry);
+      const auto time = fields.size() < 2 ? std::nullopt : integer_of(fields[1]);
+      if (!time) return unmergeable();
+      entries.emplace_back(*time, entry);
+    }
+  }
+  std::ranges::stable_sort(entries, std::ranges::greater(), &std::pair<std::int64_t, std::string_view>::first);
+  entries.resize(std::min(entries.size(), places));
+  std::string out = "*" + std::to_string(entries.size()) + "\r\n";
+  for (const auto& [time, entry] : entries) out.append(entry);
+  return out;
+}
+
 std::string one_succeeded(std::span<const Part> parts) {
   const auto good = std::find_if(parts.begin(), parts.end(), [](const Part& part) { return !is_error(part.reply); });
   if (good != parts.end()) return good->reply;
@@ -227,6 +245,8 @@ std::string merge_replies(Merge merge, std::span<const Part> all, std::size_t pl
       return any_not_null(parts, random);
     case Merge::kInfo:
       return merge_info(parts, all.size() - parts.size());
+    case Merge::kLatestFirst:
+      return latest_first(parts, places);
   }
   return unmergeable();
 }

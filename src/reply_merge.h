@@ -24,6 +24,7 @@ enum class Merge : std::uint8_t {
   kOneSucceeded,  ///< the first reply that is no error
   kAnyNotNull,    ///< one of the replies that are not null, chosen by `random` (RANDOMKEY)
   kInfo,          ///< INFO: the first part's text with the cluster's sums in it
+  kLatestFirst,   ///< arrays of entries with their time in second place (SLOWLOG GET): the latest of all
 };
 
 struct Part {
@@ -33,7 +34,8 @@ struct Part {
   bool in_question = false;              ///< an error that leaves open whether the part has run
 };
 
-/// `parts` is not empty; every reply is one whole RESP value. `places`: for kKeepOrder, elements of the whole.
+/// `parts` is not empty; every reply is one whole RESP value. `places`: for kKeepOrder, elements of the whole; for
+/// kLatestFirst, how many at most.
 [[nodiscard]] std::string merge_replies(Merge merge, std::span<const Part> parts, std::size_t places,
                                         std::uint32_t random);
 

@@ -50,10 +50,8 @@ std::optional<StartProblem> Server::open(Worker& worker) {
     return StartProblem{uring::explain_error(error.value(), step), false};
   }
   if (worker.index() != 0) return std::nullopt;
-  std::string address;
-  if (const std::error_code error = front_.listen(worker.ring(), address)) {
-    return StartProblem{"cannot listen on " + address + ": " + error.message(), true};
-  }
+  auto problem = front_.listen(worker.ring());
+  if (problem) return StartProblem{*std::move(problem), true};
   return std::nullopt;
 }
 

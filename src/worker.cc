@@ -189,11 +189,14 @@ void Worker::tick() {
 void Worker::check_sessions() {
   checked_ms_ = now_ms();
   const bool drained = stopping_ && now_ms() - stop_ms_ > limits::kDrainMs;
+  unsigned abandoned = 0;
   for (Session* session = sessions_; session != nullptr; session = session->next) {
     const bool late = is_late(*session);
     if (late && session->held() != Hold::kFinished) ++counters_.clients_timed_out;
     if (late || drained) close_later(*session);
+    if (drained && session->outstanding() > 0) ++abandoned;
   }
+  if (abandoned > 0) spdlog::warn("worker {}: closes {} clients that are still owed replies", index_, abandoned);
 }
 
 /// What is waited for is the client's to do, and it has done nothing for too long.

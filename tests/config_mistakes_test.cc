@@ -73,6 +73,8 @@ TEST(Mistakes, WrongTypes) {
       {"listen: [{tls: false}]", "listen[0]: has no address"},
       {"listen: [{address: \"h:1\", port: 1}]",
        "listen[0].port: unknown key; a listener has address, tls, proxy_protocol"},
+      {"listen: \"unix:/" + std::string(107, 'x') + "\"",
+       "listen: \"unix:/" + std::string(58, 'x') + "...\": the path is longer than 107 bytes"},
       {"listen: \"6380\"", "listen: \"6380\" is not host:port, [v6]:port or unix:/path"},
       {"log: {level: loud}", "log.level: \"loud\" is not one of trace, debug, info, warn, error, off"},
       {"log: {format: xml}", "log.format: \"xml\" is not one of text, json"},
@@ -144,7 +146,7 @@ TEST(Mistakes, Flags) {
   EXPECT_EQ(flag_errors({"--zone=1", "--backend-zone=1"}), Lines{"--zone: given twice, also as --backend-zone"});
   EXPECT_EQ(flag_errors({"--config=a", "--config=b"}), Lines{"--config: given twice"});
   EXPECT_EQ(flag_errors({"--config="}), Lines{"--config: needs a file name"});
-  EXPECT_EQ(flag_errors({"stray"}), Lines{"an argument belongs to no flag"});
+  EXPECT_EQ(flag_errors({"stray"}), Lines{"argument 1 belongs to no flag"});
   EXPECT_EQ(flag_errors({"--nodes=a:1,b", "--log-level="}),
             (Lines{"--nodes[1]: \"b\" is not host:port or [v6]:port",
                    "--log-level: \"\" is not one of trace, debug, info, warn, error, off"}));

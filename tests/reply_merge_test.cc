@@ -28,7 +28,7 @@ using Text = std::optional<std::string>;
 
 constexpr std::array kEveryMerge = {Merge::kConcatenate,  Merge::kKeepOrder,  Merge::kSum,       Merge::kMinimum,
                                     Merge::kMaximum,      Merge::kLogicalAnd, Merge::kLogicalOr, Merge::kAllSucceeded,
-                                    Merge::kOneSucceeded, Merge::kAnyNotNull, Merge::kInfo};
+                                    Merge::kOneSucceeded, Merge::kAnyNotNull, Merge::kInfo,      Merge::kLatestFirst};
 constexpr std::array kNumberMerges = {Merge::kSum, Merge::kMinimum, Merge::kMaximum, Merge::kLogicalAnd,
                                       Merge::kLogicalOr};
 
@@ -301,6 +301,25 @@ RC_GTEST_PROP(ReplyMergeLaws, AFailedPartFailsTheWhole, ()) {
     RC_ASSERT(whole.is_error());
     const std::string count = std::to_string(failures) + " of " + std::to_string(parts.size()) + " parts failed";
     RC_ASSERT(failures == parts.size() || whole.text.find(count) != std::string::npos);
+  }
+}
+
+// --- SLOWLOG GET
+
+TEST(LatestFirst, EntriesOfAllNodesByTheirTime) {
+  const auto entry = [](int id, int time) {
+    return "*3\r\n:" + std::to_string(id) + "\r\n:" + std::to_string(time) + "\r\n*1\r\n$3\r\nget\r\n";
+  };
+  const std::vector<std::string> replies{"*2\r\n" + entry(8, 30) + entry(7, 10), "*0\r\n",
+                                         "*2\r\n" + entry(2, 30) + entry(1, 20)};
+  const auto listed = [&](std::size_t places) {
+    return merge_replies(Merge::kLatestFirst, parts_of(replies), places, 0);
+  };
+  EXPECT_EQ(listed(9), "*4\r\n" + entry(8, 30) + entry(2, 30) + entry(1, 20) + entry(7, 10));
+  EXPECT_EQ(listed(3), "*3\r\n" + entry(8, 30) + entry(2, 30) + entry(1, 20));
+  EXPECT_EQ(listed(0), "*0\r\n");
+  for (const std::string odd : {"+OK\r\n", "*1\r\n:1\r\n", "*1\r\n*1\r\n:1\r\n", "*1\r\n*2\r\n:1\r\n+x\r\n"}) {
+    EXPECT_TRUE(value_of(merge_replies(Merge::kLatestFirst, parts_of({replies[0], odd}), 9, 0)).is_error()) << odd;
   }
 }
 

@@ -1,5 +1,6 @@
 """Dead and hanging nodes: a clear error in time for what concerns them, nothing for the rest."""
 import re
+import signal
 import time
 import unittest
 
@@ -197,6 +198,24 @@ class OneShard(TestCase):
         client.close()
         time.sleep(0.2)
         proxy.stop()
+
+    def test_the_end_while_a_node_hangs(self):
+        """Replies are waited for, not for ever; the log says for how many clients in vain."""
+        proxy = self.proxy(cluster.addresses, command_timeout="30s", workers=1)
+        clients = [self.client(proxy) for _ in range(3)]
+        for client in clients:
+            self.assertIsNone(client.ask("GET", "{end}none"))
+        node = cluster.primary_of(slot_of("{end}"))
+        node.pause()
+        try:
+            for client in clients[:2]:
+                client.send(encode("GET", "{end}none"))
+            time.sleep(0.2)
+            proxy.signal(signal.SIGTERM)
+            wait_until(lambda: not proxy.is_running(), 15, "the proxy to end")
+        finally:
+            node.resume()
+        self.assertEqual(re.findall(r"closes (\d+) clients that are still owed replies", proxy.log()), ["2"])
 
     def test_parts_that_pile_up_are_bounded(self):
         """Those of the living nodes are kept until the last has come: no more than limits.output_buffer of a client's."""

@@ -5,6 +5,7 @@ import unittest
 from cluster import slot_of
 from fixture import TestCase, shared_cluster, shared_proxy
 from process import wait_until
+from raw import ReplyError
 
 
 class KeySpace(TestCase):
@@ -229,6 +230,29 @@ class Server(TestCase):
         self.assertEqual([node.calls("save") - count for node, count in zip(nodes, before)], [1] * len(nodes))
         oldest = min(int(node.command("LASTSAVE").timestamp()) for node in nodes)
         self.assertEqual(self.raw.ask("LASTSAVE"), oldest)
+
+    def test_the_slow_log(self):
+        """One log of all nodes, the latest first."""
+        nodes = shared_cluster().nodes
+        client = self.client(shared_proxy())
+        try:
+            for node in nodes:
+                node.command("CONFIG", "SET", "slowlog-log-slower-than", 0)
+            for index in range(40):
+                client.ask("SET", "slow:%d" % index, index)
+        finally:
+            for node in nodes:
+                node.command("CONFIG", "SET", "slowlog-log-slower-than", 10_000)
+        self.assertEqual(len(client.ask("SLOWLOG", "GET")), 10)
+        self.assertEqual(client.ask("SLOWLOG", "GET", 0), [])
+        self.assertIsInstance(client.ask("SLOWLOG", "GET", "many"), ReplyError)
+        entries = client.ask("SLOWLOG", "GET", -1)
+        self.assertEqual(len(entries), client.ask("SLOWLOG", "LEN"))
+        times = [entry[1] for entry in entries]
+        self.assertEqual(times, sorted(times, reverse=True))
+        logged = {entry[3][1] for entry in entries if entry[3][0] == b"SET"}
+        self.assertLessEqual({b"slow:%d" % index for index in range(40)}, logged)
+        self.assertEqual(client.ask("SLOWLOG", "RESET"), "OK")
 
     def test_publish(self):
         self.assertIsInstance(self.raw.ask("PUBLISH", "channel", "hello"), int)

@@ -145,18 +145,19 @@ class CommandLine(ListeningCase):
         self.assertRegex(self.run_sluice("--version"), r"\d+\.\d+")
 
     def test_a_log_for_machines(self):
-        trouble = 'say "no" \\ \t.'
+        trouble = 'say "no" \\ \t \u00e9 \u20ac \U0001d11e.'
+        not_text = b" \xff \xc0\xaf \xed\xa0\x80 \xe2\x82"
         with socket.create_server(("127.0.0.1", 0)) as node:
             node.settimeout(10)
             proxy = self.proxy(["127.0.0.1:%d" % node.getsockname()[1]], password="x", log_format="json", log_level="debug",
                                wait=False)
             with node.accept()[0] as connection:
                 connection.recv(1000)
-                connection.sendall(b"-ERR %s\r\n" % trouble.encode())
+                connection.sendall(b"-ERR %s%s\r\n" % (trouble.encode(), not_text))
                 wait_until(lambda: "say" in proxy.log(), 5, "a line about the error")
         lines = [json.loads(line) for line in proxy.log().splitlines()]
         self.assertEqual({tuple(line) for line in lines}, {("time", "level", "message")})
-        self.assertTrue(any(trouble in line["message"] for line in lines), lines)
+        self.assertTrue(any(trouble + not_text.decode("latin-1") in line["message"] for line in lines), lines)
         for line in lines:
             datetime.datetime.fromisoformat(line["time"])
             self.assertIn(line["level"], ("debug", "info", "warning"))
@@ -164,6 +165,10 @@ class CommandLine(ListeningCase):
     def test_a_port_in_use(self):
         output = self.refused("--listen", shared_proxy().address_text, "--nodes", shared_cluster().addresses[0])
         self.assertIn(str(shared_proxy().port), output)
+
+    def test_a_name_without_an_address(self):
+        output = self.refused("--listen", "no..name:7000", "--nodes", shared_cluster().addresses[0])
+        self.assertIn("cannot listen on no..name:7000: the host name has no address", output)
 
     def test_exit_codes(self):
         """What a service manager decides by: whether starting again may help."""
