@@ -186,8 +186,11 @@ class Parser {
         flags.errors.push_back(in_quotes(name) + ": unknown flag" +
                                (nearest.empty() ? "" : "; did you mean " + nearest + "?"));
       } else if (!is_value_of_unknown) {
-        const auto place = std::ranges::find(arguments, extra) - arguments.begin();
-        flags.errors.push_back("argument " + std::to_string(place) + " belongs to no flag");
+        const auto words = arguments.subspan(1);
+        const auto place = std::ranges::find(words, extra) - words.begin();
+        const bool is_certain = std::ranges::count(words, extra) == 1;
+        flags.errors.push_back((is_certain ? "argument " + std::to_string(place + 1) : "an argument") +
+                               " belongs to no flag");
       }
       is_value_of_unknown = is_flag && name.size() == extra.size();
     }

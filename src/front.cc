@@ -67,7 +67,7 @@ std::optional<std::string> Front::listen(uring::Ring& ring) {
   for (const Listener& each : config_.listen) {
     const std::string cannot = "cannot listen on " + each.address.text() + ": ";
     const auto addresses = socket_addresses(each.address);
-    if (addresses.empty()) return cannot + "the host name has no address";
+    if (addresses.empty()) return cannot + "the host name cannot be resolved";
     const std::size_t before = listeners_.size();
     std::error_code error;
     for (const uring::SocketAddress& socket : addresses) {

@@ -24,9 +24,9 @@ inline constexpr Buffers kUnboundedBackendBuffers{64, 128U << 10};
 // Before 6.12 each receive uses one up.
 inline constexpr Buffers kPlainClientBuffers{1024, 8U << 10};
 inline constexpr Buffers kPlainBackendBuffers{128, 64U << 10};
-// What one connection may bring in a turn, where the kernel can bound it: all of a value that is just not large. Of
-// many that begin large values at once, so much each is received before they can be stopped.
-inline constexpr std::uint32_t kClientBurstBytes = 96U << 10;
+// What one connection may bring in a turn, where the kernel can bound it: by default all of a value that is just not
+// large. Of many that begin large values at once, so much each is received before they can be stopped.
+inline constexpr std::uint32_t kClientBurstBytes = 100U << 10;
 inline constexpr std::uint32_t kBackendBurstBytes = 128U << 10;
 // Outgoing chunks: one turn's replies of a usual pipeline; a burst of many clients' requests to one node.
 inline constexpr std::uint32_t kClientChunkBytes = 1U << 10;

@@ -334,13 +334,9 @@ void Session::complete(PendingReply& pending, std::string_view reply) {
 
 void Session::emit(const PendingReply& pending, std::string_view reply) {
   if (pending.kind.silent) return;
-  uring::ChunkPool& chunks = worker_.client_room().chunks;
-  if (!stream_.is_sending()) [[likely]] {
-    stream_.queue().append(chunks, reply, worker_.pool().offer());
-  } else {
-    // A slow reader keeps no receive buffer.
-    stream_.queue().append(chunks, reply);
-  }
+  // A slow reader is lent nothing more.
+  const bool soon_sent = !stream_.is_sending();
+  stream_.queue().append(worker_.client_room().chunks, reply, worker_.pool().offer(), soon_sent);
 }
 
 void Session::pop_front() {

@@ -92,6 +92,7 @@ std::error_code Worker::open(std::string& step) {
 // --- The turn
 
 void Worker::run() {
+  pace_ = Pace(workers().size());
   set_clock();
   key_watch_.start(now_ms());
   tick();
@@ -101,7 +102,7 @@ void Worker::run() {
 }
 
 void Worker::turn() {
-  const auto patience = pool_.has_relays_waiting() ? std::chrono::microseconds(0) : Pace::kPatience;
+  const auto patience = pool_.has_relays_waiting() ? std::chrono::microseconds(0) : pace_.patience();
   if (const std::error_code error = ring_.wait(wanted_, patience, !dirty_.empty())) {
     spdlog::critical("worker {}: the ring failed: {}", index_, error.message());
     std::abort();

@@ -176,7 +176,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   resp::RequestLimits request_limits_;
   KeyWatch key_watch_;
   WorkerCounters counters_;
-  Pace pace_;
+  Pace pace_{1};
   std::unique_ptr<Dispatch> dispatch_;
   uring::Timer tick_;
 

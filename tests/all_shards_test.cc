@@ -57,6 +57,21 @@ TEST(AllShards, NoShardIsLeftOutUnnoticed) {
   }
 }
 
+TEST(AllShards, NoNodeIsLeftOutOfALog) {
+  tests::FakeCluster cluster({});
+  const tests::Proxy proxy(config_for(cluster));
+  BlockingClient client = proxy.connect();
+  for (int i = 0; i < 100; ++i) ASSERT_EQ(client.command({"SET", "key" + std::to_string(i), "value"}).text, "OK");
+  cluster.keyspace().set_down(0, true);
+  client.send("*2\r\n$7\r\nSLOWLOG\r\n$3\r\nGET\r\n");
+  while (cluster.keyspace().refusals() < 3) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  cluster.keyspace().give(0, 1);
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  cluster.keyspace().set_down(0, false);
+  const std::string reply = client.read().text;
+  EXPECT_TRUE(reply.starts_with("ERR sluice: slots moved")) << reply;
+}
+
 // A MOVED names a new primary before it is known that the old one has none of its slots any more.
 TEST(AllShards, NoShardIsCountedTwice) {
   tests::FakeCluster cluster({});

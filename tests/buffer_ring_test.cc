@@ -239,6 +239,17 @@ TEST_P(OfferedLease, IsCopiedWhenHalfOfTheBuffersAreHeld) {
   queue_.clear(chunks_);
 }
 
+TEST_P(OfferedLease, IsCopiedWhenItWouldBeKeptForLong) {
+  Turns turns(shape(4, kBytes));
+  Receiver receiver(turns);
+  receiver.transfer(pattern(kBytes));
+  ASSERT_EQ(receiver.leases.size(), 1U);
+  const std::string_view bytes = receiver.leases.front().bytes();
+  const Offer::Scope offered = offer_.make(receiver.leases.front());
+  EXPECT_NE(queue_.append(chunks_, bytes, offer_, false).bytes().data(), bytes.data());
+  queue_.clear(chunks_);
+}
+
 TEST_P(OfferedLease, EndsWithItsScopeAndGivesWayToAnother) {
   Turns turns(shape(4, kBytes));
   Receiver receiver(turns);

@@ -146,7 +146,8 @@ TEST(Mistakes, Flags) {
   EXPECT_EQ(flag_errors({"--zone=1", "--backend-zone=1"}), Lines{"--zone: given twice, also as --backend-zone"});
   EXPECT_EQ(flag_errors({"--config=a", "--config=b"}), Lines{"--config: given twice"});
   EXPECT_EQ(flag_errors({"--config="}), Lines{"--config: needs a file name"});
-  EXPECT_EQ(flag_errors({"stray"}), Lines{"argument 1 belongs to no flag"});
+  EXPECT_EQ(flag_errors({"--workers=1", "stray"}), Lines{"argument 2 belongs to no flag"});
+  EXPECT_EQ(flag_errors({"--zone", "1", "1"}), Lines{"an argument belongs to no flag"});
   EXPECT_EQ(flag_errors({"--nodes=a:1,b", "--log-level="}),
             (Lines{"--nodes[1]: \"b\" is not host:port or [v6]:port",
                    "--log-level: \"\" is not one of trace, debug, info, warn, error, off"}));

@@ -37,7 +37,7 @@ class PaceTest : public ::testing::Test {
     }
   }
 
-  Pace pace_;
+  Pace pace_{1};
   std::uint64_t now_ns_ = 1'000'000'000;
   std::uint64_t bytes_ = 0;
 };
@@ -50,6 +50,14 @@ TEST_F(PaceTest, ExpectsWhatComesWithinThePatience) {
   EXPECT_NEAR(wanted(), 4, 1);
   settle(1000);
   EXPECT_LE(wanted(), 64U);
+}
+
+TEST_F(PaceTest, OfSeveralWorkersEachWaitsLonger) {
+  EXPECT_EQ(Pace(4).patience(), 2 * pace_.patience());
+  pace_ = Pace(2);
+  be_active(kClients);
+  settle(10);
+  EXPECT_NEAR(wanted(), 40, 1);
 }
 
 TEST_F(PaceTest, ALoneRequestDoesNotWait) {

@@ -77,6 +77,20 @@ TEST(SendQueue, AnAppendLiesInOnePiece) {
   queue.clear(pool);
 }
 
+// What nothing can be appended to is of no use any more: it may be a receive buffer.
+TEST(SendQueue, AFullChunkGoesWithItsLastByte) {
+  ChunkPool pool(kChunkBytes, 0);
+  SendQueue queue;
+  queue.append(pool, pattern(2 * kChunkBytes));
+  queue.consume(pool, 2 * kChunkBytes - 1);
+  EXPECT_EQ(pool.bytes_in_use(), 2 * kChunkBytes);
+  queue.consume(pool, 1);
+  EXPECT_EQ(pool.bytes_in_use(), 0U);
+  queue.append(pool, "more");
+  EXPECT_EQ(gathered(queue, 8), "more");
+  queue.clear(pool);
+}
+
 TEST(SendQueue, GatherStopsAtItsPieces) {
   ChunkPool pool(kChunkBytes, 0);
   SendQueue queue;

@@ -2,6 +2,7 @@
 
 #include <sys/mman.h>
 
+#include <algorithm>
 #include <bit>
 #include <cerrno>
 
@@ -30,7 +31,7 @@ Lease Lease::part(std::string_view bytes) const {
 }
 
 bool Lease::is_spared() const {
-  return ring_->held_ < ring_->count_ / 2;
+  return ring_->held_ < std::min(ring_->count_ / 2, kMostKept);
 }
 
 std::error_code BufferRing::open(Ring& ring, std::uint16_t group, std::uint32_t count, std::uint32_t size,

@@ -36,12 +36,13 @@ class Lease {
   }
   /// Another lease, of `bytes` that this one holds.
   [[nodiscard]] Lease part(std::string_view bytes) const;
-  /// Whoever keeps it for longer than a turn does not keep others from receiving: half of the buffers at least are the
-  /// kernel's to fill.
+  /// Who keeps it for longer than a turn keeps nobody from receiving: few buffers are held, and less than half of all.
   [[nodiscard]] bool is_spared() const;
 
  private:
   friend class BufferRing;
+  static constexpr std::uint32_t kMostKept = 8;
+
   Lease(BufferRing* ring, std::uint16_t buffer, std::string_view bytes) : ring_(ring), buffer_(buffer), bytes_(bytes) {}
 
   BufferRing* ring_ = nullptr;

@@ -4,9 +4,10 @@
 
 namespace uring {
 
-Chunk* Offer::take_many(std::string_view bytes, ChunkPool& pool) {
+Chunk* Offer::take_many(std::string_view bytes, ChunkPool& pool, bool briefly) {
   if (lease_ != nullptr) {
-    return lease_->holds(bytes) && lease_->is_spared() ? pool.lend(lease_->part(bytes)) : nullptr;
+    const bool may_take = briefly && lease_->holds(bytes) && lease_->is_spared();
+    return may_take ? pool.lend(lease_->part(bytes)) : nullptr;
   }
   Chunk* chunk = chunk_ == nullptr ? nullptr : *chunk_;
   if (chunk == nullptr || bytes.data() != chunk->data() || bytes.size() != chunk->size) return nullptr;

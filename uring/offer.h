@@ -25,16 +25,17 @@ class Offer {
   [[nodiscard]] Scope make(const Lease& lease);
 
   /// A chunk of `pool` with one reference that holds `bytes` and nothing else, at the same place; nullptr when they are
-  /// few, not on offer, or their receive buffer cannot be spared.
-  [[nodiscard]] Chunk* take(std::string_view bytes, ChunkPool& pool) {
+  /// few, not on offer, or in a receive buffer that cannot be spared. `briefly`: else of a receive buffer nothing is
+  /// taken.
+  [[nodiscard]] Chunk* take(std::string_view bytes, ChunkPool& pool, bool briefly) {
     if (bytes.size() < kLeastBytes) [[likely]]
       return nullptr;
-    return take_many(bytes, pool);
+    return take_many(bytes, pool, briefly);
   }
 
  private:
   Offer(Chunk** chunk, ChunkPool* pool, const Lease* lease) : chunk_(chunk), pool_(pool), lease_(lease) {}
-  [[nodiscard]] Chunk* take_many(std::string_view bytes, ChunkPool& pool);
+  [[nodiscard]] Chunk* take_many(std::string_view bytes, ChunkPool& pool, bool briefly);
 
   Chunk** chunk_ = nullptr;
   ChunkPool* pool_ = nullptr;

@@ -52,8 +52,9 @@ void SendQueue::consume(ChunkPool& pool, std::size_t count) {
     const std::size_t step = std::min<std::size_t>(count, head_->size - head_sent_);
     head_sent_ += static_cast<std::uint32_t>(step);
     count -= step;
-    if (head_sent_ < head_->size || head_ == tail_) continue;
+    if (head_sent_ < head_->size || (head_ == tail_ && head_->room() > 0)) continue;
     Chunk* finished = std::exchange(head_, head_->next);
+    if (head_ == nullptr) tail_ = nullptr;
     finished->next = nullptr;
     head_sent_ = 0;
     pool.release(finished);

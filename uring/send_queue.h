@@ -41,9 +41,10 @@ class SendQueue {
     return span;
   }
 
-  /// The same for `bytes` that may be on `offer`: then they are queued where they lie.
-  ChunkSpan append(ChunkPool& pool, std::string_view bytes, Offer& offer) {
-    Chunk* chunk = offer.take(bytes, pool);
+  /// The same for `bytes` that may be on `offer`: then they are queued where they lie; in a receive buffer only when
+  /// they are `soon_sent`.
+  ChunkSpan append(ChunkPool& pool, std::string_view bytes, Offer& offer, bool soon_sent = true) {
+    Chunk* chunk = offer.take(bytes, pool, soon_sent);
     if (chunk == nullptr) [[likely]]
       return append(pool, bytes);
     push(pool, chunk);

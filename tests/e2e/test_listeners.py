@@ -168,7 +168,7 @@ class CommandLine(ListeningCase):
 
     def test_a_name_without_an_address(self):
         output = self.refused("--listen", "no..name:7000", "--nodes", shared_cluster().addresses[0])
-        self.assertIn("cannot listen on no..name:7000: the host name has no address", output)
+        self.assertIn("cannot listen on no..name:7000: the host name cannot be resolved", output)
 
     def test_exit_codes(self):
         """What a service manager decides by: whether starting again may help."""
