@@ -99,10 +99,12 @@ void read(const ConfigValue& value, const ConfigBound&, ListenAddress& field, Co
   const std::string* text = scalar_of(value, problems);
   if (text == nullptr) return;
   auto address = parse_listen_address(*text);
-  const bool is_path = text->starts_with("unix:/") && text->find('\0') == std::string::npos;
-  if (!address && is_path)
-    return add_problem(problems, value, in_quotes(*text) + ": the path is longer than 107 bytes");
-  if (!address) return add_problem(problems, value, in_quotes(*text) + " is not host:port, [v6]:port or unix:/path");
+  if (!address) {
+    const bool is_path = text->starts_with("unix:/") && text->find('\0') == std::string::npos;
+    return add_problem(problems, value,
+                       in_quotes(*text) + (is_path ? ": the path is longer than 107 bytes"
+                                                   : " is not host:port, [v6]:port or unix:/path"));
+  }
   field = *std::move(address);
 }
 

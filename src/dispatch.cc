@@ -21,7 +21,6 @@ using resp::ResponsePolicy;
 using resp::SessionClass;
 
 Merge merge_of(const Command& command) {
-  if (command.name == "slowlog|get") return Merge::kLatestFirst;
   switch (command.response_policy) {
     case ResponsePolicy::kOneSucceeded:
       return Merge::kOneSucceeded;
@@ -41,7 +40,7 @@ Merge merge_of(const Command& command) {
     case ResponsePolicy::kSpecial:
       break;
   }
-  return Merge::kConcatenate;
+  return command.name == "slowlog|get" ? Merge::kLatestFirst : Merge::kConcatenate;
 }
 
 /// Of SLOWLOG GET [count]. A count that is none is the nodes' to refuse.

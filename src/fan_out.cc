@@ -114,8 +114,7 @@ void FanOut::finish() {
 std::string FanOut::merged() const {
   if (too_large_) return "-ERR sluice: the reply is larger than limits.output_buffer or 1 GiB\r\n";
   // A part for a shard went by one of its slots; while it waited, that may have become another shard's.
-  const bool is_for_shards = places_ == 0 || merge_ == Merge::kLatestFirst;
-  if (is_for_shards && is_late_ && layout_ != worker_.router().layout()) {
+  if (!whole_.kind.split && is_late_ && layout_ != worker_.router().layout()) {
     return "-ERR sluice: slots moved while a node was waited for, so it may not have reached all; send it again\r\n";
   }
   return merge_replies(merge_, parts_, places_, worker_.now_us());

@@ -14,12 +14,15 @@ void SendQueue::push(ChunkPool& pool, Chunk* chunk) {
   }
   tail_ = chunk;
   // A finished head with nothing unsent must not stay in front of the new chunk.
-  while (head_ != tail_ && head_sent_ == head_->size) {
-    Chunk* finished = std::exchange(head_, head_->next);
-    finished->next = nullptr;
-    head_sent_ = 0;
-    pool.release(finished);
-  }
+  while (head_ != tail_ && head_sent_ == head_->size) drop_head(pool);
+}
+
+void SendQueue::drop_head(ChunkPool& pool) {
+  Chunk* dropped = std::exchange(head_, head_->next);
+  if (head_ == nullptr) tail_ = nullptr;
+  dropped->next = nullptr;
+  head_sent_ = 0;
+  pool.release(dropped);
 }
 
 void SendQueue::splice(SendQueue& other) {
@@ -53,11 +56,7 @@ void SendQueue::consume(ChunkPool& pool, std::size_t count) {
     head_sent_ += static_cast<std::uint32_t>(step);
     count -= step;
     if (head_sent_ < head_->size || (head_ == tail_ && head_->room() > 0)) continue;
-    Chunk* finished = std::exchange(head_, head_->next);
-    if (head_ == nullptr) tail_ = nullptr;
-    finished->next = nullptr;
-    head_sent_ = 0;
-    pool.release(finished);
+    drop_head(pool);
   }
 }
 
@@ -66,14 +65,8 @@ void SendQueue::trim(ChunkPool& pool) {
 }
 
 void SendQueue::clear(ChunkPool& pool) {
-  while (head_ != nullptr) {
-    Chunk* chunk = std::exchange(head_, head_->next);
-    chunk->next = nullptr;
-    pool.release(chunk);
-  }
-  tail_ = nullptr;
+  while (head_ != nullptr) drop_head(pool);
   bytes_ = 0;
-  head_sent_ = 0;
 }
 
 }  // namespace uring

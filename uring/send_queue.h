@@ -73,6 +73,7 @@ class SendQueue {
  private:
   void grow(ChunkPool& pool, std::size_t bytes) { push(pool, pool.take(bytes)); }
   void push(ChunkPool& pool, Chunk* chunk);
+  void drop_head(ChunkPool& pool);
 
   Chunk* head_ = nullptr;
   Chunk* tail_ = nullptr;
