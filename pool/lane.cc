@@ -223,9 +223,9 @@ void Lane::tick(std::uint32_t now_ms) {
   if (state_ == State::kResting) {
     if (static_cast<std::int32_t>(now_ms - resting_until_ms_) < 0) return;
     state_ = State::kIdle;
-    if (node_.wanted() && key_.database == 0) connect();
-    return;
   }
+  // Also when the node has become wanted long after the rest: no request may come that would find out that it is back.
+  if (state_ == State::kIdle && failures_ > 0 && node_.wanted() && key_.database == 0) return connect();
   if (state_ == State::kResolving && now_ms - progress_ms_ > settings.connect_timeout.count()) {
     resolution_.reset();
     return fail("the host name was not resolved in time");

@@ -220,6 +220,20 @@ TEST(Pool, AnUnwantedNodeWaitsForARequest) {
   EXPECT_EQ(rig.server.accepted, 2U);
 }
 
+TEST(Pool, ANodeThatIsWantedAgainLaterIsReconnectedByItself) {
+  PoolRig rig;
+  Lane& lane = rig.lane();
+  ASSERT_TRUE(rig.hears(rig.ask("x")));
+  break_lane(rig, lane);
+  rest_of(rig, lane);
+  rig.turn(10);
+  ASSERT_TRUE(lane.idle());
+  rig.node().set_wanted(true);
+  rig.advance(1);
+  ASSERT_TRUE(rig.becomes_ready(lane));
+  EXPECT_EQ(rig.node().connects(), 2U);
+}
+
 // --- Names
 
 TEST(Pool, AHostNameIsResolved) {

@@ -186,6 +186,10 @@ class Cluster:
                    interval=0.01)
         return time.monotonic()
 
+    def have_given_up(self, dead):
+        """Whether all running nodes say that this one has failed."""
+        return all("fail" in self._described(node)[dead.id]["flags"].split(",") for node in self.running())
+
     def kill_connections(self):
         for node in self.running():
             node.kill_connections()

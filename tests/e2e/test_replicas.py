@@ -77,12 +77,18 @@ class ReadFrom(TestCase):
         replica = next(node for node in cluster.nodes if node.role() == "slave")
         self.read_all(client)
         replica.kill()
-        deadline = time.monotonic() + 5
         wrong = 0
-        while time.monotonic() < deadline:
+
+        def read_on(seconds, until=lambda: False):
             # The reads that were on their way may fail; those that come later are answered by the primary.
-            wrong += sum(1 for reply, key in zip(self.read_all(client), KEYS) if reply != key.encode())
-            time.sleep(0.05)
+            nonlocal wrong
+            end = time.monotonic() + seconds
+            while time.monotonic() < end and not until():
+                wrong += sum(1 for reply, key in zip(self.read_all(client), KEYS) if reply != key.encode())
+                time.sleep(0.05)
+        read_on(20, lambda: cluster.have_given_up(replica))
+        self.assertTrue(cluster.have_given_up(replica))
+        read_on(4)  # the proxy asks the nodes each second, and its connections rest for 2 s at most
         self.assertEqual(wrong, 0)
         replica.restart()
         cluster.wait_healthy()
