@@ -133,10 +133,12 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   void deliver_in_pieces(std::string_view piece, std::uint64_t body, bool complete);
   void on_client_gone();
   void deliver(std::string_view reply);
-  void deliver_gathered(std::string_view last_piece);
+  void deliver_gathered(const uring::Lease& lease, std::string_view last_piece);
+  [[nodiscard]] bool goes_in_two(std::string_view last_piece) const;
+  void deliver_in_two(std::string_view last_piece);
   [[nodiscard]] bool is_unwanted(std::string_view piece) const;
   void pass_over();
-  void gather(std::string_view piece);
+  void gather(const uring::Lease& lease, std::string_view piece);
   void lose_all(std::string_view reason);
   void append(PendingReply& pending, std::string_view request);
 

@@ -1,6 +1,7 @@
 // What comes over a lane: cut into replies, each handed to the request at the front of the line.
 #include <algorithm>
 #include <memory>
+#include <utility>
 
 #include "pool/lane.h"
 #include "pool/pool.h"
@@ -26,34 +27,47 @@ void Lane::on_received(uring::Lease lease) {
     if (large_reply_ != nullptr || (!complete && goes_in_pieces(piece))) [[unlikely]] {
       deliver_in_pieces(piece, std::min<std::uint64_t>(body, piece.size()), complete);
     } else if (!complete) {
-      gather(piece);
+      gather(lease, piece);
     } else if (!cut_.has_begun()) {
       deliver(piece);
     } else {
-      deliver_gathered(piece);
+      deliver_gathered(lease, piece);
     }
     if (state_ != State::kReady && state_ != State::kHandshaking) return;
   }
 }
 
 /// Keeps a piece of the reply under way. One that is too large is passed over to its end; its client alone is told.
-void Lane::gather(std::string_view piece) {
+void Lane::gather(const uring::Lease& lease, std::string_view piece) {
   if (cut_.is_passed_over()) return;
   if (is_unwanted(piece)) return pass_over();
   // The header of a large string has told its length: room is made once.
-  cut_.append(piece, scanner_.bulk_bytes_left() + 2, pool_.settings_.max_reply_bytes);
+  cut_.append(lease, piece, scanner_.bulk_bytes_left() + 2, pool_.settings_.max_reply_bytes);
 }
 
-void Lane::deliver_gathered(std::string_view last_piece) {
-  gather(last_piece);
-  uring::Chunk* whole = cut_.take();
-  if (whole == nullptr) {
-    cut_.clear();
-    return deliver(kTooLarge);
-  }
-  const uring::Offer::Scope offered = pool_.offer_.make(whole, pool_.room_.chunks);
-  deliver({whole->data(), whole->size});
-  if (whole != nullptr) pool_.room_.chunks.release(whole);
+void Lane::deliver_gathered(const uring::Lease& lease, std::string_view last_piece) {
+  if (goes_in_two(last_piece)) return deliver_in_two(last_piece);
+  gather(lease, last_piece);
+  CutReply whole = std::move(cut_);
+  if (whole.is_passed_over()) return deliver(kTooLarge);
+  const uring::Offer::Scope offered = whole.offer_in(pool_.offer_);
+  deliver(whole.bytes());
+}
+
+/// To put it in one place would be to copy much of it.
+bool Lane::goes_in_two(std::string_view last_piece) const {
+  const PendingReply* pending = pending_.front();
+  return pending != nullptr && pending->sink != nullptr && state_ == State::kReady && !cut_.is_passed_over() &&
+         cut_.bytes().size() + last_piece.size() >= uring::Offer::kLeastBytes &&
+         pending->sink->takes_in_two(*pending, cut_.mark(last_piece));
+}
+
+void Lane::deliver_in_two(std::string_view last_piece) {
+  CutReply first = std::move(cut_);
+  const uring::Offer::Scope offered = first.offer_in(pool_.offer_);
+  PendingReply& pending = take_front();
+  pending.sink->on_reply_in_two(pending, first.bytes(), last_piece);
+  after_reply();
 }
 
 /// Nobody is there to take the reply under way, or its client has asked for none and it is no error.

@@ -30,6 +30,10 @@ class ReplySink {
  public:
   /// One whole reply; `reply` is readable during the call only. The sink owns `pending` from now on and releases it.
   virtual void on_reply(PendingReply& pending, std::string_view reply) = 0;
+  /// A whole reply that begins with `mark` may be told by on_reply_in_two().
+  [[nodiscard]] virtual bool takes_in_two(const PendingReply&, char) const { return false; }
+  /// on_reply() of a reply that lies in two places, one behind the other.
+  virtual void on_reply_in_two(PendingReply&, std::string_view, std::string_view) {}
   /// The reply under way holds a large string, and nothing of it has been told. The stream it may go to in pieces as it
   /// comes: on_piece() for those that are copied, past the sink for the rest, on_reply_end() at last (or on_lost()).
   /// nullptr: it is told whole, by on_reply(). The sink calls Lane::drop_target() when the stream ends before.

@@ -118,7 +118,7 @@ void KeyWatch::see_download(const pool::PendingReply& pending, const pool::Large
   const Command* command = recall(pending);
   if (command == nullptr) return;
   const std::uint64_t bytes = is_string(head.mark) ? string_bytes(head.bytes) : head.bytes;
-  note(*command, kept_.arguments[keys_.front()], Direction::kReply, bytes);
+  if (bytes >= limits::kBigValueBytes) note(*command, kept_.arguments[keys_.front()], Direction::kReply, bytes);
 }
 
 void KeyWatch::see_big_reply(const pool::PendingReply& pending, std::string_view reply) {

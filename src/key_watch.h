@@ -58,7 +58,7 @@ class KeyWatch {
     if (reply.size() >= limits::kBigValueBytes) [[unlikely]]
       see_big_reply(pending, reply);
   }
-  /// One that goes to its client in pieces.
+  /// One that goes to its client in pieces, as soon as so much of it is known.
   void see_download(const pool::PendingReply& pending, const pool::LargeHead& head);
 
   /// The first key of a request that is kept; empty when it has none, or is kept no more. Readable up to the next call.

@@ -279,6 +279,20 @@ void Session::on_reply(PendingReply& pending, std::string_view reply) {
   complete(pending, worker_.redirection().as_seen_by_client(pending, reply));
 }
 
+/// A string that need only be sent on.
+bool Session::takes_in_two(const PendingReply& pending, char mark) const {
+  return mark == '$' && line_.front() == &pending && !pending.kind.silent && !pending.kind.large && doubts_ == nullptr;
+}
+
+void Session::on_reply_in_two(PendingReply& pending, std::string_view first, std::string_view rest) {
+  constexpr std::size_t kLineEnd = 2;
+  worker_.key_watch().see_download(pending, {.mark = '$', .bytes = first.size() + rest.size() - kLineEnd});
+  emit(pending, first);
+  emit(pending, rest);
+  pop_front();
+  release_ready();
+}
+
 /// The reply to the request whose turn it is may go out as it comes.
 uring::Stream* Session::target_of_large(PendingReply& pending, pool::Lane& lane, const pool::LargeHead& head) {
   if (!pending.kind.large) worker_.note_large(pending);

@@ -154,6 +154,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
 
   // pool::ReplySink
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;
+  bool takes_in_two(const pool::PendingReply& pending, char mark) const override;
+  void on_reply_in_two(pool::PendingReply& pending, std::string_view first, std::string_view rest) override;
   uring::Stream* target_of_large(pool::PendingReply& pending, pool::Lane& lane, const pool::LargeHead& head) override;
   void on_piece(pool::PendingReply& pending, std::string_view piece) override;
   void on_reply_end(pool::PendingReply& pending) override;

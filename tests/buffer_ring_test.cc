@@ -250,7 +250,7 @@ TEST_P(OfferedLease, IsCopiedWhenItWouldBeKeptForLong) {
   queue_.clear(chunks_);
 }
 
-TEST_P(OfferedLease, EndsWithItsScopeAndGivesWayToAnother) {
+TEST_P(OfferedLease, EndsWithItsScopeAndStaysBesideAnother) {
   Turns turns(shape(4, kBytes));
   Receiver receiver(turns);
   receiver.transfer(pattern(kBytes));
@@ -258,19 +258,41 @@ TEST_P(OfferedLease, EndsWithItsScopeAndGivesWayToAnother) {
   const std::string_view bytes = receiver.leases.front().bytes();
   Chunk* chunk = chunks_.take(kBytes);
   chunk->append(bytes);
+  const std::string_view inner_bytes(chunk->data(), chunk->size);
   {
     const Offer::Scope outer = offer_.make(receiver.leases.front());
     {
       const Offer::Scope inner = offer_.make(chunk, chunks_);
-      EXPECT_NE(queue_.append(chunks_, bytes, offer_).bytes().data(), bytes.data());
+      EXPECT_EQ(queue_.append(chunks_, bytes, offer_).bytes().data(), bytes.data());
+      EXPECT_EQ(queue_.append(chunks_, inner_bytes, offer_).bytes().data(), inner_bytes.data());
+      EXPECT_EQ(chunk, nullptr) << "it is taken";
+      EXPECT_NE(queue_.append(chunks_, inner_bytes, offer_).bytes().data(), inner_bytes.data());
     }
-    ASSERT_NE(chunk, nullptr);
-    EXPECT_NE(queue_.append(chunks_, {chunk->data(), chunk->size}, offer_).bytes().data(), chunk->data());
     EXPECT_EQ(queue_.append(chunks_, bytes, offer_).bytes().data(), bytes.data());
   }
   EXPECT_NE(queue_.append(chunks_, bytes, offer_).bytes().data(), bytes.data());
-  chunks_.release(chunk);
   queue_.clear(chunks_);
+}
+
+TEST_P(BufferRingTest, ALeaseIsExtendedByWhatLiesBehindItInItsBuffer) {
+  Turns turns(shape(4, 1024));
+  Receiver receiver(turns);
+  receiver.transfer(pattern(500));
+  receiver.transfer(pattern(524, 2));
+  std::deque<Lease>& leases = receiver.leases;
+  EXPECT_FALSE(leases[1].extend(leases[0], leases[0].bytes())) << "it lies before";
+  EXPECT_FALSE(leases[0].extend(leases[1], leases[1].bytes().substr(1))) << "there is a gap";
+  EXPECT_EQ(leases[0].extend(leases[1], leases[1].bytes().substr(0, 400)), GetParam());
+  EXPECT_EQ(leases[0].bytes(), pattern(500) + (GetParam() ? pattern(524, 2).substr(0, 400) : ""));
+}
+
+TEST_P(BufferRingTest, ALeaseIsNotExtendedByTheNextBuffer) {
+  Turns turns(shape(4, 1024));
+  Receiver receiver(turns);
+  receiver.transfer(pattern(2048));
+  ASSERT_EQ(receiver.leases.size(), 2U);
+  EXPECT_EQ(receiver.leases[0].bytes().data() + 1024, receiver.leases[1].bytes().data());
+  EXPECT_FALSE(receiver.leases[0].extend(receiver.leases[1], receiver.leases[1].bytes()));
 }
 
 TEST_P(BufferRingTest, TwoRingsOfBuffersInOneRing) {

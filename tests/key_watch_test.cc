@@ -145,6 +145,7 @@ TEST_F(Replies, AreTheirKeys) {
   }
   ask({"GET", "small"});
   watch_.see_reply(pending_, bulk(limits::kBigValueBytes - 1));
+  watch_.see_download(pending_, {.mark = '$', .bytes = bulk(limits::kBigValueBytes - 1).size() - 2});
   EXPECT_FALSE(big_keys().contains("small"));
   ask({"LRANGE", "list", "0", "-1"});
   const std::string list = "*2\r\n" + bulk(10'000) + bulk(10'000);

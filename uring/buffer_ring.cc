@@ -30,6 +30,13 @@ Lease Lease::part(std::string_view bytes) const {
   return Lease(ring_, buffer_, bytes);
 }
 
+bool Lease::extend(const Lease& next, std::string_view bytes) {
+  assert(next.holds(bytes));
+  const bool goes_on = ring_ == next.ring_ && buffer_ == next.buffer_ && bytes_.data() + bytes_.size() == bytes.data();
+  if (goes_on) bytes_ = {bytes_.data(), bytes_.size() + bytes.size()};
+  return goes_on;
+}
+
 bool Lease::is_spared() const {
   return ring_->held_ < std::min(ring_->count_ / 2, kMostKept);
 }

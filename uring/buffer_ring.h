@@ -36,6 +36,8 @@ class Lease {
   }
   /// Another lease, of `bytes` that this one holds.
   [[nodiscard]] Lease part(std::string_view bytes) const;
+  /// Holds `bytes` too, of `next`, when they lie right behind its own in the same buffer; false when they do not.
+  [[nodiscard]] bool extend(const Lease& next, std::string_view bytes);
   /// Who keeps it for longer than a turn keeps nobody from receiving: few buffers are held, and less than half of all.
   [[nodiscard]] bool is_spared() const;
 

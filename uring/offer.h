@@ -17,7 +17,7 @@ class Offer {
 
   Offer() = default;
 
-  /// How long something is on offer. Of several, the innermost is.
+  /// How long something is on offer; beside what is on offer around it.
   class Scope;
   /// All of `chunk`, with its one reference, of `pool`; becomes nullptr when somebody takes it.
   [[nodiscard]] Scope make(Chunk*& chunk, ChunkPool& pool);
@@ -35,16 +35,20 @@ class Offer {
 
  private:
   Offer(Chunk** chunk, ChunkPool* pool, const Lease* lease) : chunk_(chunk), pool_(pool), lease_(lease) {}
-  [[nodiscard]] Chunk* take_many(std::string_view bytes, ChunkPool& pool, bool briefly);
+  [[nodiscard]] Chunk* take_many(std::string_view bytes, ChunkPool& pool, bool briefly) const;
 
   Chunk** chunk_ = nullptr;
   ChunkPool* pool_ = nullptr;
   const Lease* lease_ = nullptr;
+  const Offer* around_ = nullptr;
 };
 
 class [[nodiscard]] Offer::Scope {
  public:
-  Scope(Offer& offer, const Offer& inner) : offer_(offer), outer_(offer) { offer = inner; }
+  Scope(Offer& offer, const Offer& inner) : offer_(offer), outer_(offer) {
+    offer = inner;
+    offer.around_ = &outer_;
+  }
   ~Scope() { offer_ = outer_; }
   Scope(const Scope&) = delete;
   Scope& operator=(const Scope&) = delete;

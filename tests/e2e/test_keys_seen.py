@@ -230,6 +230,21 @@ class Both(KeysSeen):
         self.assertAlmostEqual(totals.pop("requests_sampled") * 64, 8000, delta=2000)
         self.assertEqual(totals, {"big_requests": 1, "big_replies": 1})
 
+    def test_each_large_reply_is_seen_once_whatever_cuts_it(self):
+        sizes = {b"cut%d" % index: 60_000 + 3_000 * index for index in range(8)}
+        for key, size in sizes.items():
+            self.assertEqual(self.clients[0].ask("SET", key, b"x" * size), "OK")
+        for _ in range(10):
+            for client in self.clients:
+                client.send(b"".join(encode("GET", key) for key in sizes))
+            for client in self.clients:
+                self.assertEqual([len(client.read_value()) for _ in sizes], list(sizes.values()))
+        text = self.clients[0].ask("SLUICE", "INFO").decode()
+        replies = sum(int(line.split(":")[1]) for line in text.split("\r\n") if line.startswith("big_replies:"))
+        self.assertEqual(replies, 10 * len(self.clients) * len(sizes))
+        seen = {line[b"key"]: line[b"bytes"] for line in self.big_keys("COUNT", 100)[1] if line[b"direction"] == b"reply"}
+        self.assertEqual(seen, sizes)
+
     def test_in_front_of_a_standalone_server(self):
         client = self.client(shared_standalone_proxy())
         client.ask("SLUICE", "HOTKEYS", "RESET")

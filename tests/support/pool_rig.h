@@ -122,6 +122,9 @@ class PoolRig final : public pool::PoolHandler, public pool::ReplySink {
   std::size_t rooms = 0;
   std::size_t replaced = 0;
   std::function<void(pool::PendingReply&)> then_lost;  ///< takes the pending reply over
+  bool takes_two = false;                              ///< strings may come in two
+  std::size_t in_two = 0;                              ///< replies that did
+  std::size_t taken = 0;                               ///< replies and halves of such that were on offer
 
  private:
   void note(const pool::PendingReply& reply, Outcome outcome) {
@@ -129,8 +132,24 @@ class PoolRig final : public pool::PoolHandler, public pool::ReplySink {
     outcomes[reply.part] = std::move(outcome);
     order.push_back(reply.part);
   }
+  void take(std::string_view bytes) {
+    if (uring::Chunk* chunk = pool->offer().take(bytes, turns.chunks, true)) {
+      EXPECT_EQ(chunk->data(), bytes.data());
+      turns.chunks.release(chunk);
+      ++taken;
+    }
+  }
+  bool takes_in_two(const pool::PendingReply&, char mark) const override { return takes_two && mark == '$'; }
+  void on_reply_in_two(pool::PendingReply& reply, std::string_view first, std::string_view rest) override {
+    ++in_two;
+    note(reply, {.reply = std::string(first).append(rest), .loss = std::nullopt, .reason = ""});
+    take(first);
+    take(rest);
+    pending.release(reply);
+  }
   void on_reply(pool::PendingReply& reply, std::string_view bytes) override {
     note(reply, {.reply = std::string(bytes), .loss = std::nullopt, .reason = ""});
+    take(bytes);
     pending.release(reply);
   }
   void on_lost(pool::PendingReply& reply, pool::Loss loss, std::string_view reason) override {
