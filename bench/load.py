@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import time
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 
 import proc
@@ -52,7 +53,7 @@ class Closed:
     pipeline: int
     seconds: float
     subject: str = "sluice"
-    each_worker: bool = False  # so many clients for each of the peer's workers
+    each_worker: bool = False  # for each of the peer's workers so many clients, and a redis-benchmark of its own
     repeated: bool = True
     rates: dict = field(default_factory=dict)  # requests per second that each peer was seen to reach
 
@@ -61,21 +62,21 @@ class Closed:
 
     @property
     def words(self):
-        clients = f"{self.clients} clients" + (" for each worker" if self.each_worker else "")
+        clients = f"{self.clients} clients" + (" and a redis-benchmark for each worker" if self.each_worker else "")
         return f"{clients}, pipelines of {self.pipeline}, as fast as they can"
 
-    def clients_of(self, peer):
-        return self.clients * (peer.workers if self.each_worker else 1)
+    def generators(self, peer):
+        return peer.workers if self.each_worker else 1
 
     def prepare(self, peer):
         """A first short run finds how many requests take about as long as asked."""
-        batch = self.clients_of(peer) * self.pipeline
-        self.rates[peer.name] = _benchmark(peer, self.clients_of(peer), self.pipeline, max(30_000, 10 * batch))["rate"]
+        requests = max(30_000, 10 * self.clients * self.pipeline)
+        self.rates[peer.name] = _benchmark(peer, self.clients, self.pipeline, requests, self.generators(peer))["rate"]
 
     def measure(self, peer):
         requests = max(1000, int(self.rates[peer.name] * self.seconds / 2))  # of each of the two commands
         watch = CpuWatch(peer)
-        values = _benchmark(peer, self.clients_of(peer), self.pipeline, requests)
+        values = _benchmark(peer, self.clients, self.pipeline, requests, self.generators(peer))
         self.rates[peer.name] = values["rate"]
         cpu_us = watch.read(2 * requests)["cpu_us"]
         # redis-benchmark idles for half a second before and after; the share of a core is that of the time between.
@@ -281,7 +282,17 @@ def _generator(peer, clients, pipeline, requests):
     return ["redis-benchmark", "-h", host, "-p", str(port), *(str(word) for pair in sizes.items() for word in pair)]
 
 
-def _benchmark(peer, clients, pipeline, requests):
+def _benchmark(peer, clients, pipeline, requests, generators=1):
+    """`requests` of each command in all, by several generators at the same time: one has one thread, and with many
+    clients that is what would be measured. Rates are summed up, latencies are means."""
+    with ThreadPoolExecutor(generators) as pool:
+        runs = [pool.submit(_one_benchmark, peer, clients, pipeline, requests // generators) for _ in range(generators)]
+        results = [run.result() for run in runs]
+    means = {key: sum(result[key] for result in results) / generators for key in results[0]}
+    return means | {"rate": means["rate"] * generators}
+
+
+def _one_benchmark(peer, clients, pipeline, requests):
     """The report for people is read, not --csv: only it holds p99.9 (the first percentile printed at or above)."""
     text = _run([*_generator(peer, clients, pipeline, requests), "-t", "set,get"])
     reports = re.split(r"====== (?:SET|GET) ======", text)[1:]
