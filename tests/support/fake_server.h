@@ -12,6 +12,7 @@
 #include <utility>
 #include <vector>
 
+#include "resp/reply_scanner.h"
 #include "resp/value.h"
 #include "tests/support/loopback.h"
 #include "tests/support/turns.h"

@@ -44,6 +44,7 @@ class Proxy {
   Proxy& operator=(const Proxy&) = delete;
   ~Proxy() { server_->stop(); }
 
+  [[nodiscard]] std::uint16_t port() const { return port_; }
   [[nodiscard]] BlockingClient connect() const {
     BlockingClient client;
     client.connect("127.0.0.1", port_);
