@@ -3,7 +3,6 @@
 bench/compare and bench/big_key are made of this; what they ask of the peers is in their loads.
 """
 
-import datetime
 import glob
 import os
 import resource
@@ -17,11 +16,11 @@ import load as loads
 import machine
 import peer as peers
 import proc
+import recording
 import report
 import wire
+from recording import BENCH, HOUSE
 
-BENCH = os.path.dirname(os.path.abspath(__file__))
-HOUSE = os.path.dirname(BENCH)
 FAILURES = (children.ChildFailed, peers.PeerFailed, loads.LoadFailed, wire.ErrorReply, OSError,
             subprocess.SubprocessError)
 
@@ -126,17 +125,11 @@ def conduct(name, options, run, draw, subject, suffix, notes=""):
 
 
 def _record(name, options, results, described, draw, subject, suffix, notes):
-    head, changed = machine.commit(HOUSE)
-    date = datetime.date.today().isoformat()
-    stem = options.output or os.path.join(BENCH, "results", f"{date}-{head}{suffix}")
-    os.makedirs(os.path.dirname(os.path.abspath(stem)), exist_ok=True)
-    title = f"{subject}, {date}, commit {head}{' with changes' if changed else ''}"
-    drawn = draw(results, title, [stem + ".png", stem + ".svg"])
+    stem, title = recording.begin(subject, options.output, suffix)
+    drawn = draw(results, title, stem + ".svg")
     command = shlex.join([f"bench/{name}", *sys.argv[1:]])
     plot_name = os.path.basename(stem) + ".svg" if drawn else ""
-    with open(stem + ".md", "w") as file:
-        file.write(report.page(results, title, described, command, plot_name, notes))
-    say(f"recorded in {os.path.relpath(stem)}.md")
+    recording.write(stem, report.page(results, title, described, command, plot_name, notes))
 
 
 def say(text):

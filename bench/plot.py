@@ -11,8 +11,8 @@ INK = "#27313b"
 STEPS = [step * 10**power for power in range(7) for step in (1, 2, 5)]  # where an axis may have a tick
 
 
-def draw(results, title, paths):
-    """Writes the same picture to every path; its format is the path's ending."""
+def draw(results, title, path):
+    """Writes the picture; its format is the path's ending."""
     loads = [load for load in results.loads if results.measured(load) and _drawn(load)]
     if not loads:
         return False
@@ -26,10 +26,10 @@ def draw(results, title, paths):
             panels[row][column].axis("off")
             if row < len(_drawn(load)):
                 _draw_bars(panels[row][column], results, load, _drawn(load)[row], bars)
-    return _save(figure, title, paths)
+    return _save(figure, title, path)
 
 
-def draw_sweep(results, title, paths):
+def draw_sweep(results, title, path):
     """Lines over the sizes, a panel for each number and each of (command, clients); the other loads as bars below."""
     steps = [load for load in results.loads if load.swept and results.measured(load)]
     bars = [(load, column) for load in results.loads if not load.swept and results.measured(load)
@@ -54,18 +54,17 @@ def draw_sweep(results, title, paths):
         _draw_bars(panels[len(numbers) + place // width][place % width], results, load, column, most)
     handles, names = panels[0][0].get_legend_handles_labels()
     figure.legend(handles, names, loc="upper right", ncols=len(names) or 1, frameon=False, fontsize=9)
-    return _save(figure, title, paths)
+    return _save(figure, title, path)
 
 
 def _set_style():
     pyplot.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "svg.hashsalt": "sluice"})
 
 
-def _save(figure, title, paths):
+def _save(figure, title, path):
     figure.suptitle(title, x=0.02, y=0.985, ha="left", va="top", fontsize=11, weight="bold")
     figure.tight_layout(h_pad=1.6, w_pad=1.8)
-    for path in paths:
-        figure.savefig(path, dpi=160, facecolor="white")
+    figure.savefig(path, facecolor="white")
     pyplot.close(figure)
     return True
 

@@ -204,8 +204,8 @@ TABLES = [("CPU us per message:", _cpu), ("CPU, times that of the cheapest:", _s
           ("Turns (wake-ups of the ring) per message:", _turns)]
 
 
-def draw(results, title, paths):
-    """CPU per megabyte over the message size, a panel for each shape; the same picture to every path."""
+def draw(results, title, path):
+    """CPU per megabyte over the message size, a panel for each shape."""
     pyplot.rcParams.update({"font.family": "DejaVu Sans", "font.size": 9, "text.color": INK, "svg.hashsalt": "sluice"})
     figure, panels = pyplot.subplots(1, len(results.routes), figsize=(5.4 * len(results.routes), 4.6), squeeze=False,
                                      sharey=True)
@@ -215,8 +215,7 @@ def draw(results, title, paths):
     panels[0][0].legend(fontsize=8, frameon=False)
     figure.suptitle(title, x=0.02, ha="left", fontsize=11, weight="bold")
     figure.tight_layout()
-    for path in paths:
-        figure.savefig(path, dpi=160, facecolor="white")
+    figure.savefig(path, facecolor="white")
     pyplot.close(figure)
 
 

@@ -170,7 +170,7 @@ class Play {
     server_.requests.clear();
     server_.seen.clear();
     let_server_go_on();
-    house_.was_killed = was_killed_;
+    house_.was_killed = kills_;
   }
 
   void run(std::size_t steps) {
@@ -285,7 +285,7 @@ class Play {
 
   void kill_server() {
     server_.kill(chance_.next(2) == 0);
-    was_killed_ = true;
+    kills_ = was_killed_ = true;
   }
 
   void leave() {
@@ -343,6 +343,7 @@ class Play {
   std::string_view rest_;
   tests::Peer client_;
   const bool is_deadly_ = chance_.next(3) == 0;
+  bool kills_ = false;
   bool was_killed_ = house_.was_killed;
   bool is_gone_ = false;
 };
