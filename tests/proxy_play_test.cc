@@ -136,7 +136,7 @@ class House {
   FakeServer server;
   std::unique_ptr<tests::Proxy> proxy;
   std::uint64_t number = kKept;  ///< of the client
-  bool was_killed = false;       ///< the server's connections, in the play before: the proxy may hear of it just now
+  bool was_killed = false;       ///< the server's connections, and the proxy may hear of it just now
 
  private:
   static constexpr std::uint64_t kKept = 16;
@@ -170,7 +170,7 @@ class Play {
     server_.requests.clear();
     server_.seen.clear();
     let_server_go_on();
-    house_.was_killed = kills_;
+    house_.was_killed = kills_ || (was_killed_ && is_gone_);  // else it has heard before the last reply
   }
 
   void run(std::size_t steps) {
