@@ -207,30 +207,29 @@ TEST(Pool, AWantedNodeIsReconnectedByItself) {
   EXPECT_EQ(rig.node().connects(), 2U);
 }
 
+/// Its connection breaks, and has rested.
+void rest_unwanted(PoolRig& rig) {
+  ASSERT_TRUE(rig.hears(rig.ask("x")));
+  break_lane(rig, rig.lane());
+  rest_of(rig, rig.lane());
+  rig.turn(10);
+  ASSERT_TRUE(rig.lane().idle());
+}
+
 TEST(Pool, AnUnwantedNodeWaitsForARequest) {
   PoolRig rig;
-  Lane& lane = rig.lane();
-  ASSERT_TRUE(rig.hears(rig.ask("x")));
-  break_lane(rig, lane);
-  rest_of(rig, lane);
-  rig.turn(10);
-  EXPECT_TRUE(lane.idle());
-  EXPECT_TRUE(lane.accepts());
+  ASSERT_NO_FATAL_FAILURE(rest_unwanted(rig));
+  EXPECT_TRUE(rig.lane().accepts());
   ASSERT_TRUE(rig.hears(rig.ask("y")));
   EXPECT_EQ(rig.server.accepted, 2U);
 }
 
 TEST(Pool, ANodeThatIsWantedAgainLaterIsReconnectedByItself) {
   PoolRig rig;
-  Lane& lane = rig.lane();
-  ASSERT_TRUE(rig.hears(rig.ask("x")));
-  break_lane(rig, lane);
-  rest_of(rig, lane);
-  rig.turn(10);
-  ASSERT_TRUE(lane.idle());
+  ASSERT_NO_FATAL_FAILURE(rest_unwanted(rig));
   rig.node().set_wanted(true);
   rig.advance(1);
-  ASSERT_TRUE(rig.becomes_ready(lane));
+  ASSERT_TRUE(rig.becomes_ready(rig.lane()));
   EXPECT_EQ(rig.node().connects(), 2U);
 }
 

@@ -73,16 +73,6 @@ int connect(std::uint16_t port, bool small) {
   return socket;
 }
 
-/// Bytes that are in no other place: a part of another value is seen for what it is.
-std::string filling(std::size_t size, std::uint64_t seed) {
-  std::string bytes(size, ' ');
-  for (char& each : bytes) {
-    seed = seed * 6364136223846793005 + 1442695040888963407;
-    each = static_cast<char>(' ' + 1 + (seed >> 40) % 90);
-  }
-  return bytes;
-}
-
 std::string bulks(std::span<const std::string> texts) {
   std::string reply = "*" + std::to_string(texts.size()) + "\r\n";
   for (const std::string& text : texts) reply += FakeServer::bulk(text);
@@ -90,7 +80,7 @@ std::string bulks(std::span<const std::string> texts) {
 }
 
 struct Exchange {
-  std::vector<std::string> words;
+  std::string request;  ///< as FakeServer tells it
   std::string reply;
   std::size_t end = 0;  ///< of its bytes, in all that the client sends
   bool writes = false;
@@ -106,9 +96,7 @@ struct Talk {
   const std::string& answer(const std::string& request, std::size_t index) {
     require(index < exchanges.size(), "its number");
     Exchange& exchange = exchanges[index];
-    std::string whole;
-    for (const std::string& word : exchange.words) whole += (whole.empty() ? "" : " ") + word;
-    require(request == whole, "the request's bytes");
+    require(request == exchange.request, "the request's bytes");
     require(sent >= exchange.end, "it came after it was sent");
     require(++exchange.seen == 1 || !exchange.writes, "a write is seen once");
     return exchange.reply;
@@ -135,11 +123,11 @@ class House {
 
   FakeServer server;
   std::unique_ptr<tests::Proxy> proxy;
-  std::uint64_t number = kKept;  ///< of the client
+  std::uint32_t number = kKept;  ///< of the client
   bool was_killed = false;       ///< the server's connections, and the proxy may hear of it just now
 
  private:
-  static constexpr std::uint64_t kKept = 16;
+  static constexpr std::uint32_t kKept = 16;
 
   std::optional<std::string> answer(const std::string& request) {
     if (request == "ROLE") return "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
@@ -149,12 +137,12 @@ class House {
     const std::size_t at = request.find(' ') + 1;
     const std::size_t colon = request.find(':', at);
     require(colon != std::string::npos, "a request of ours");
-    const auto talk = talks_.find(std::stoull(request.substr(at, colon - at)));
+    const auto talk = talks_.find(static_cast<std::uint32_t>(std::stoul(request.substr(at, colon - at))));
     require(talk != talks_.end(), "a request of one of the last clients");
     return talk->second.answer(request, std::stoul(request.substr(colon + 1)));
   }
 
-  std::map<std::uint64_t, Talk> talks_;
+  std::map<std::uint32_t, Talk> talks_;
 };
 
 class Play {
@@ -188,37 +176,46 @@ class Play {
     return kSizes[chance_.next(std::size(kSizes))] + chance_.next(7);
   }
 
-  std::string next_text() { return filling(next_size(), number_ * 1000 + texts_++); }
+  std::string next_text() { return tests::pattern(next_size(), number_ * 1000 + texts_++); }
 
   void add(std::size_t index) {
     Exchange exchange;
+    std::vector<std::string> words;
     const std::string key = std::to_string(number_) + ":" + std::to_string(index);
     switch (chance_.next(8)) {
       case 0:
       case 1:
       case 2:
-        exchange.words = {"GET", key};
+        words = {"GET", key};
         exchange.reply = FakeServer::bulk(next_text());
         break;
       case 3:
       case 4:
-        exchange = {.words = {"SET", key, next_text()}, .reply = "+OK\r\n", .writes = true};
+        words = {"SET", key, next_text()};
+        exchange.reply = "+OK\r\n";
+        exchange.writes = true;
         break;
       case 5: {
-        exchange.words = {"LRANGE", key, "0", "-1"};
+        words = {"LRANGE", key, "0", "-1"};
         const std::string elements[] = {next_text(), next_text(), next_text()};
         exchange.reply = bulks(elements);
         break;
       }
       case 6:
-        exchange = {.words = {"GETSET", key, next_text()}, .reply = FakeServer::bulk(next_text()), .writes = true};
+        words = {"GETSET", key, next_text()};
+        exchange.reply = FakeServer::bulk(next_text());
+        exchange.writes = true;
         break;
       default:
-        exchange = {.words = {"RPUSH", key, next_text(), "x", next_text()}, .reply = ":3\r\n", .writes = true};
+        words = {"RPUSH", key, next_text(), "x", next_text()};
+        exchange.reply = ":3\r\n";
+        exchange.writes = true;
     }
-    const std::vector<std::string_view> words(exchange.words.begin(), exchange.words.end());
-    resp::write_request(to_send_, words);
+    std::string bytes;
+    resp::write_request(bytes, std::vector<std::string_view>(words.begin(), words.end()));
+    to_send_ += bytes;
     exchange.end = to_send_.size();
+    exchange.request = *tests::take_request(bytes);
     talk_.exchanges.push_back(std::move(exchange));
   }
 
@@ -304,7 +301,7 @@ class Play {
     const auto deadline = steady_clock::now() + kPatience;
     while (!is_answered() && !client_.ended()) {
       const std::size_t before = received_.size() + talk_.sent;
-      if (client_.is_open()) send(to_send_.size() - talk_.sent);
+      send(to_send_.size() - talk_.sent);
       receive(1U << 20);
       server_.serve();
       if (received_.size() + talk_.sent == before) std::this_thread::sleep_for(std::chrono::microseconds(30));
@@ -335,9 +332,9 @@ class Play {
   House& house_;
   FakeServer& server_;
   Talk& talk_;
-  const std::uint64_t number_;
+  const std::uint32_t number_;
   Chance& chance_;
-  std::uint64_t texts_ = 0;
+  std::uint32_t texts_ = 0;
   std::string to_send_;
   std::string received_;
   std::string_view rest_;

@@ -220,13 +220,17 @@ class Both(KeysSeen):
             client.close()
         self.assertEqual(self.clients[0].ask("SLUICE", "HOTKEYS")[0], b"window-seconds")
 
+    def totals(self, *counters):
+        """Of all workers."""
+        text = self.clients[0].ask("SLUICE", "INFO").decode()
+        return {name: sum(int(line.split(":")[1]) for line in text.split("\r\n") if line.startswith(name + ":"))
+                for name in counters}
+
     def test_counters(self):
         self.load(self.clients, lambda _: encode("GET", "counted"), 4)
         self.clients[0].ask("SET", "counted", b"x" * 20_000)
         self.clients[0].ask("GET", "counted")
-        text = self.clients[0].ask("SLUICE", "INFO").decode()
-        totals = {name: sum(int(line.split(":")[1]) for line in text.split("\r\n") if line.startswith(name + ":"))
-                  for name in ("requests_sampled", "big_requests", "big_replies")}
+        totals = self.totals("requests_sampled", "big_requests", "big_replies")
         self.assertAlmostEqual(totals.pop("requests_sampled") * 64, 8000, delta=2000)
         self.assertEqual(totals, {"big_requests": 1, "big_replies": 1})
 
@@ -239,9 +243,7 @@ class Both(KeysSeen):
                 client.send(b"".join(encode("GET", key) for key in sizes))
             for client in self.clients:
                 self.assertEqual([len(client.read_value()) for _ in sizes], list(sizes.values()))
-        text = self.clients[0].ask("SLUICE", "INFO").decode()
-        replies = sum(int(line.split(":")[1]) for line in text.split("\r\n") if line.startswith("big_replies:"))
-        self.assertEqual(replies, 10 * len(self.clients) * len(sizes))
+        self.assertEqual(self.totals("big_replies"), {"big_replies": 10 * len(self.clients) * len(sizes)})
         seen = {line[b"key"]: line[b"bytes"] for line in self.big_keys("COUNT", 100)[1] if line[b"direction"] == b"reply"}
         self.assertEqual(seen, sizes)
 
