@@ -17,7 +17,9 @@ namespace sluice {
 class Pace {
  public:
   /// Of `workers` that share the load.
-  explicit Pace(std::size_t workers) : patience_(workers > 1 ? 2 * kPatience : kPatience) {}
+  explicit Pace(std::size_t workers)
+      : patience_(workers > 1 ? 2 * kPatience : kPatience),
+        fewest_(workers > 1 ? kFewestOfSeveral : kFewestWaitedFor) {}
 
   /// The longest a completion may wait for others.
   [[nodiscard]] std::chrono::microseconds patience() const { return patience_; }
@@ -62,7 +64,7 @@ class Pace {
     if (paused_) return 1;
     const unsigned possible =
         clients - std::min(clients, waiting_clients) + busy_lanes + static_cast<unsigned>(owed / kRepliesPerArrival);
-    if (possible < kFewestWaitedFor) return 1;
+    if (possible < fewest_) return 1;
     return std::clamp(static_cast<unsigned>(expected_), 1U, std::min(possible, kMostWanted));
   }
 
@@ -72,6 +74,7 @@ class Pace {
   static constexpr std::chrono::microseconds kPatience{200};
   static constexpr std::size_t kRepliesPerArrival = 32;  // a busy node's replies come in pieces of about so many
   static constexpr unsigned kFewestWaitedFor = 12;       // measured: 4 to 16 clients, from 6 to 16
+  static constexpr unsigned kFewestOfSeveral = 8;        // workers: while one waits, others work. Measured: 4 to 12
   static constexpr unsigned kMostWanted = 64;            // more fills no send further
   static constexpr std::uint64_t kFullArrivalBytes = 16U << 10;
   static constexpr std::uint64_t kStillFullNs = 1'000'000;
@@ -86,6 +89,7 @@ class Pace {
   }
 
   std::chrono::microseconds patience_;
+  unsigned fewest_;
   bool requests_came_ = false;  ///< since the last turn
   bool in_vain_ = true;         ///< nothing came in the last turn's time
   bool paused_ = true;          ///< this turn waits for the first that comes, however long

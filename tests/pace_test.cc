@@ -81,6 +81,14 @@ TEST_F(PaceTest, AFewAreNotWaitedFor) {
   EXPECT_EQ(pace_.wanted(22, kLanes, 0), 1U);
 }
 
+TEST_F(PaceTest, OfSeveralWorkersEachWaitsForFewer) {
+  pace_ = Pace(2);
+  be_active(30);
+  settle(50);
+  EXPECT_EQ(pace_.wanted(25, kLanes, 0), 8U);
+  EXPECT_EQ(pace_.wanted(26, kLanes, 0), 1U);
+}
+
 TEST_F(PaceTest, TheLastRepliesOfABurstAreNotWaitedFor) {
   be_active(30, 101, 5);
   settle(50);
