@@ -24,14 +24,14 @@ cluster::Address address_of(const sockaddr_storage& storage) {
   return {text, 0};
 }
 
+}  // namespace
+
 cluster::Address remote_address(int fd) {
   sockaddr_storage storage{};
   socklen_t length = sizeof(storage);
   getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &length);
   return address_of(storage);
 }
-
-}  // namespace
 
 cluster::Address local_address(int fd) {
   sockaddr_storage storage{};

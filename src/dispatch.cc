@@ -165,6 +165,7 @@ void Dispatch::handle_open(Session& session, const resp::Request& request, const
 void Dispatch::meet_unknown(Session& session, const resp::Request& request) {
   // A browser or a tricked HTTP client, whose body would be commands. As Redis does: no reply, no further request.
   if (equals_ignoring_case(request.arguments[0], "post") || equals_ignoring_case(request.arguments[0], "host:")) {
+    worker_.log_closing(session, "it speaks HTTP", true);
     ++worker_.counters().protocol_errors;
     return session.finish();
   }

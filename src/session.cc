@@ -238,6 +238,7 @@ void Session::refuse(std::string_view error) {
   std::string reply("-ERR ");
   reply.append(error).append("\r\n");
   ++worker_.counters().protocol_errors;
+  worker_.log_closing(*this, error);
   answer(reply);
   finish();
 }
@@ -321,7 +322,7 @@ void Session::on_lost(PendingReply& pending, pool::Loss loss, std::string_view r
     // A part of the reply has gone out: there is no other end than the connection's.
     large_lane_ = nullptr;
     worker_.pending_replies().hold(pending, "");
-    return give_up();
+    return give_up("its node was lost in the middle of a large reply");
   }
   const bool repeatable = loss == pool::Loss::kNotSent || (pending.kind.read_only && !has_writes_outstanding());
   if (repeatable && takes_lost(pending, pending)) return;
@@ -384,10 +385,11 @@ void Session::check_output() {
   // One that has said QUIT, or shut down its writing side, is still owed replies, within the same bound.
   if (unsent() <= worker_.config().limits.output_buffer || given_up_) return;
   ++worker_.counters().clients_too_slow;
-  give_up();
+  give_up("more replies wait for it than limits.output_buffer");
 }
 
-void Session::give_up() {
+void Session::give_up(std::string_view why) {
+  worker_.log_closing(*this, why, true);
   hold_ = Hold::kFinished;
   given_up_ = true;
   worker_.close_later(*this);

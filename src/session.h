@@ -182,7 +182,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void emit(const pool::PendingReply& pending, std::string_view reply);
   void release_ready();
   void check_output();
-  void give_up();
+  void give_up(std::string_view why);
   void pop_front();
   void after_replies();
   void mark_dirty();

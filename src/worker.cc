@@ -8,6 +8,7 @@
 #include <random>
 #include <utility>
 
+#include "src/client_info.h"
 #include "src/front.h"
 #include "src/info.h"
 #include "src/large_upload.h"
@@ -193,7 +194,9 @@ void Worker::check_sessions() {
   unsigned abandoned = 0;
   for (Session* session = sessions_; session != nullptr; session = session->next) {
     const bool late = is_late(*session);
-    if (late && session->held() != Hold::kFinished) ++counters_.clients_timed_out;
+    const bool finished = session->held() == Hold::kFinished;
+    if (late && !finished) ++counters_.clients_timed_out;
+    if (late) log_closing(*session, finished ? "does not read its last replies" : "idle for pool.session_timeout");
     if (late || drained) close_later(*session);
     if (drained && session->outstanding() > 0) ++abandoned;
   }
@@ -212,6 +215,15 @@ bool Worker::is_late(Session& session) const {
   if (bound == 0) return false;
   if ((finished || owed) && now_ms() - session.active_ms() > bound / 2) session.check_reader();
   return now_ms() - session.active_ms() > bound;
+}
+
+void Worker::log_closing(const Session& session, std::string_view why, bool alarming) {
+  const bool warns = alarming && (warned_ms_ == 0 || now_ms() - warned_ms_ >= limits::kWarnGapMs);
+  if (warns) warned_ms_ = now_ms();
+  const auto level = warns ? spdlog::level::warn : spdlog::level::debug;
+  if (!spdlog::should_log(level)) return;
+  const std::string address = remote_address(session.fd()).text();
+  spdlog::log(level, "worker {}: closes client id={} addr={}: {}", index_, session.id(), address, why);
 }
 
 // --- Large values

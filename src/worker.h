@@ -118,6 +118,9 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
     return topology_awaited_.try_emplace(&session, now_ms()).first->second;
   }
   void close_later(Session& session) { closing_.push_back(&session); }
+  /// A client is closed that has not asked for it: a line in the log for debugging. When `alarming` it is a warning,
+  /// but once in a while only, as clients can cause it.
+  void log_closing(const Session& session, std::string_view why, bool alarming = false);
   void reap_later(Session& session) { closed_.push_back(&session); }
   /// Destroys it at the end of the turn: it may be in the middle of a call.
   void bury(std::unique_ptr<LargeUpload> upload);
@@ -197,6 +200,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   bool stopping_ = false;
   std::uint32_t stop_ms_ = 0;
   std::uint32_t checked_ms_ = 0;
+  std::uint32_t warned_ms_ = 0;       ///< of a client that was closed; 0: never
   std::string topology_trouble_;      ///< as last logged
   std::string second_primary_;        ///< the same, while there is one
   std::set<std::string> lost_nodes_;  ///< logged as such, and not yet connected to again
