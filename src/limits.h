@@ -31,7 +31,7 @@ inline constexpr std::uint32_t kBackendBurstBytes = 128U << 10;
 // Outgoing chunks: one turn's replies of a usual pipeline; a burst of many clients' requests to one node.
 inline constexpr std::uint32_t kClientChunkBytes = 1U << 10;
 inline constexpr std::uint32_t kBackendChunkBytes = 32U << 10;
-inline constexpr std::size_t kKeptClientChunkBytes = 512U << 10;  // free chunks kept for the next burst
+inline constexpr std::size_t kKeptClientChunkBytes = 192U << 10;  // free chunks kept for the next burst
 inline constexpr std::size_t kKeptBackendChunkBytes = 4U << 20;
 
 // --- Sessions
