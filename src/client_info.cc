@@ -24,20 +24,22 @@ cluster::Address address_of(const sockaddr_storage& storage) {
   return {text, 0};
 }
 
-}  // namespace
-
-cluster::Address remote_address(int fd) {
+/// What getpeername() or getsockname() says of a socket.
+cluster::Address address_by(int (*ask)(int, sockaddr*, socklen_t*), int fd) {
   sockaddr_storage storage{};
   socklen_t length = sizeof(storage);
-  getpeername(fd, reinterpret_cast<sockaddr*>(&storage), &length);
+  ask(fd, reinterpret_cast<sockaddr*>(&storage), &length);
   return address_of(storage);
 }
 
+}  // namespace
+
+cluster::Address remote_address(int fd) {
+  return address_by(getpeername, fd);
+}
+
 cluster::Address local_address(int fd) {
-  sockaddr_storage storage{};
-  socklen_t length = sizeof(storage);
-  getsockname(fd, reinterpret_cast<sockaddr*>(&storage), &length);
-  return address_of(storage);
+  return address_by(getsockname, fd);
 }
 
 std::string quotable(std::string_view word) {
