@@ -8,6 +8,7 @@
 #include <cerrno>
 #include <utility>
 
+#include "src/errand.h"
 #include "src/limits.h"
 #include "src/worker.h"
 
@@ -30,37 +31,12 @@ bool is_absent_here(const std::error_code& error) {
 
 }  // namespace
 
-/// A client on its way to its worker.
-class Front::Arrival final : public uring::Letter {
- public:
-  Arrival(Worker& worker, int fd) : worker_(worker), fd_(fd) {}
-
- private:
-  void on_delivered() override {
-    const std::unique_ptr<Arrival> self(this);
-    worker_.adopt(fd_);
-  }
-  Worker& worker_;
-  int fd_;
-};
-
-/// The news that a client is gone, on its way to the first worker.
-class Front::Departure final : public uring::Letter {
- public:
-  Departure(Front& front, unsigned index) : front_(front), index_(index) {}
-
- private:
-  void on_delivered() override {
-    const std::unique_ptr<Departure> self(this);
-    front_.count_departure(index_);
-  }
-  Front& front_;
-  unsigned index_;
-};
-
 void Front::set_workers(std::vector<Worker*> workers) {
   workers_ = std::move(workers);
   load_.assign(workers_.size(), 0);
+  used_.assign(workers_.size(), 0);
+  gives_.assign(workers_.size(), false);
+  balance_ = Balance(workers_.size());
 }
 
 std::optional<std::string> Front::listen(uring::Ring& ring) {
@@ -106,9 +82,8 @@ void Front::on_accepted(int fd) {
   const auto least = static_cast<std::size_t>(std::ranges::min_element(load_) - load_.begin());
   ++load_[least];
   ++clients_;
-  if (least == 0) return workers_[0]->adopt(fd);
-  auto arrival = std::make_unique<Arrival>(*workers_[least], fd);
-  workers_[least]->mailbox().post(workers_[0]->ring(), *arrival.release());
+  Worker& worker = *workers_[least];
+  run_in(worker, *workers_[0], [&worker, fd] { worker.adopt(fd); });
 }
 
 void Front::warn_of_refusal() {
@@ -119,14 +94,40 @@ void Front::warn_of_refusal() {
 }
 
 void Front::client_gone(Worker& worker) {
-  if (worker.index() == 0) return count_departure(0);
-  auto departure = std::make_unique<Departure>(*this, worker.index());
-  workers_[0]->mailbox().post(worker.ring(), *departure.release());
+  run_in(*workers_[0], worker, [this, index = worker.index()] {
+    --load_[index];
+    --clients_;
+  });
 }
 
-void Front::count_departure(unsigned index) {
-  --load_[index];
-  --clients_;
+void Front::client_moved(unsigned from, Worker& worker) {
+  run_in(*workers_[0], worker, [this, from, to = worker.index()] {
+    --load_[from];
+    ++load_[to];
+  });
+}
+
+void Front::note_use(Worker& worker, double used) {
+  run_in(*workers_[0], worker, [this, index = worker.index(), used] {
+    used_[index] = used;
+    if (index == 0) balance();
+  });
+}
+
+void Front::balance() {
+  const std::size_t before = balance_.in_use();
+  std::vector<std::vector<Balance::Share>> shares = balance_.plan(used_);
+  if (const std::size_t now = balance_.in_use(); now != before) {
+    spdlog::debug("{} of {} workers serve the active clients", now, workers_.size());
+    for (Worker* each : workers_) run_in(*each, *workers_[0], [each, now] { each->share_load(now); });
+  }
+  for (std::size_t i = 0; i < shares.size(); ++i) {
+    const bool gives = !shares[i].empty();
+    if (!gives && !gives_[i]) continue;
+    gives_[i] = gives;
+    Worker& giver = *workers_[i];
+    run_in(giver, *workers_[0], [&giver, own = std::move(shares[i])] { giver.hand_over(own); });
+  }
 }
 
 }  // namespace sluice

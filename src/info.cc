@@ -72,6 +72,7 @@ std::string describe_worker(const WorkerReport& report) {
   std::string text = "# Worker " + std::to_string(report.index) + "\r\n";
   line(text, "clients", report.clients);
   line(text, "clients_accepted", report.counters.clients_accepted);
+  line(text, "clients_handed_over", report.counters.clients_handed_over);
   line(text, "clients_refused", report.refused);
   line(text, "clients_too_slow", report.counters.clients_too_slow);
   line(text, "clients_timed_out", report.counters.clients_timed_out);
@@ -104,6 +105,7 @@ InfoRound::InfoRound(Session& session) : Round(session) {
 }
 
 void InfoRound::visit(Worker& worker) {
+  if (worker.index() == 0) line(text_, "workers_in_use", worker.workers_in_use());
   text_ += worker.describe();
 }
 

@@ -16,10 +16,11 @@ namespace sluice {
 
 class Pace {
  public:
-  /// Of `workers` that share the load.
-  explicit Pace(std::size_t workers)
-      : patience_(workers > 1 ? 2 * kPatience : kPatience),
-        fewest_(workers > 1 ? kFewestOfSeveral : kFewestWaitedFor) {}
+  /// So many workers share the load; one until this is said.
+  void share(std::size_t workers) {
+    patience_ = workers > 1 ? 2 * kPatience : kPatience;
+    fewest_ = workers > 1 ? kFewestOfSeveral : kFewestWaitedFor;
+  }
 
   /// The longest a completion may wait for others.
   [[nodiscard]] std::chrono::microseconds patience() const { return patience_; }
@@ -88,8 +89,8 @@ class Pace {
     return {std::max(one.all, other.all), std::max(one.quick, other.quick)};
   }
 
-  std::chrono::microseconds patience_;
-  unsigned fewest_;
+  std::chrono::microseconds patience_ = kPatience;
+  unsigned fewest_ = kFewestWaitedFor;
   bool requests_came_ = false;  ///< since the last turn
   bool in_vain_ = true;         ///< nothing came in the last turn's time
   bool paused_ = true;          ///< this turn waits for the first that comes, however long

@@ -33,6 +33,9 @@ class Server {
   /// Stops accepting, lets clients' requests finish (five seconds at most), ends all threads.
   void stop();
 
+  /// In their own threads only: see run_in().
+  [[nodiscard]] const std::vector<Worker*>& workers() const { return front_.workers(); }
+
  private:
   class Stop;
 

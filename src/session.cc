@@ -64,6 +64,9 @@ void Session::finish() {
 void Session::on_received(uring::Lease lease) {
   worker_.count_client(std::exchange(active_ms_, worker_.now_ms()));
   if (hold_ == Hold::kFinished) return;
+  // It has something to do here first.
+  if (std::exchange(stay_, Stay::kStays) == Stay::kIsLeaving) [[unlikely]]
+    stream_.resume();
   if (receives_in_pieces_ > 0 && upload_ == nullptr && --receives_in_pieces_ == 0) stream_.receive_at_most(0);
   std::string_view bytes = lease.bytes();
   if (upload_ != nullptr && upload_->relays()) bytes = upload_->take_early(bytes);
@@ -408,6 +411,8 @@ bool Session::gathers(std::uint32_t now_us) const {
 
 void Session::flush() {
   stream_.flush();
+  if (worker_.hands_over()) [[unlikely]]
+    start_to_leave();
   if (hold_ == Hold::kFinished && line_.empty()) stream_.drain_and_close();
 }
 

@@ -45,12 +45,30 @@ struct ClientNames {
 /// CLIENT REPLY.
 enum class ReplyMode : std::uint8_t { kOn, kOff, kSkip };
 
+/// A client between two workers: all there is to one of which nothing is under way.
+struct MovingClient {
+  std::uint64_t id;
+  int fd;
+  resp::Protocol protocol;
+  ReplyMode reply_mode;
+  std::uint16_t database;
+  std::uint8_t receives_in_pieces;
+  std::uint32_t opened_ms;
+  std::uint32_t active_ms;
+  std::unique_ptr<ClientNames> names;
+};
+
 class Session final : uring::StreamHandler, public pool::ReplySink {
  public:
   Session(Worker& worker, std::uint64_t id);
   ~Session();
 
   void open(int fd);
+  /// Comes from another worker.
+  void open(MovingClient client);
+  /// Goes to another, whose it is from now on.
+  [[nodiscard]] MovingClient leave();
+  [[nodiscard]] bool has_left() const { return stay_ == Stay::kHasLeft; }
   /// At once, whatever is under way.
   void close();
   /// No further requests; the replies that are due still go out, then it closes.
@@ -166,6 +184,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   // uring::StreamHandler
   void on_received(uring::Lease lease) override;
   void on_filled(std::uint32_t bytes) override;
+  void on_paused() override;
   void on_ended(int error) override;
   void on_sent() override;
   void on_closed() override;
@@ -186,6 +205,11 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void pop_front();
   void after_replies();
   void mark_dirty();
+  [[nodiscard]] bool is_answered() const;
+  void start_to_leave();
+
+  /// At its worker.
+  enum class Stay : std::uint8_t { kStays, kIsLeaving, kHasLeft };
 
   Worker& worker_;
   std::uint64_t id_;
@@ -195,11 +219,12 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   bool given_up_ = false;                ///< closed at the end of the turn, whatever it is still owed
   bool ended_ = false;                   ///< the client sends no more; what it has sent is still to be dispatched
   std::uint8_t receives_in_pieces_ = 0;  ///< so many more: a large argument has come lately, or may come first
-  std::uint8_t open_tries_ = 0;          ///< large arguments of the request under way for which no upload could begin
-  std::uint64_t open_end_ = 0;           ///< where the last of them ends
-  uring::Chunk* input_ = nullptr;        ///< received and not dispatched yet; a lane may take it for its own
-  std::uint32_t input_used_ = 0;         ///< of these, dispatched
-  std::uint32_t refused_ms_ = 0;         ///< when MULTI was
+  Stay stay_ = Stay::kStays;
+  std::uint8_t open_tries_ = 0;    ///< large arguments of the request under way for which no upload could begin
+  std::uint64_t open_end_ = 0;     ///< where the last of them ends
+  uring::Chunk* input_ = nullptr;  ///< received and not dispatched yet; a lane may take it for its own
+  std::uint32_t input_used_ = 0;   ///< of these, dispatched
+  std::uint32_t refused_ms_ = 0;   ///< when MULTI was
   pool::OwnerLine line_;
   bool has_parked_ = false;  ///< a request of the line, which may be under way again
   std::uint32_t writes_ = 0;

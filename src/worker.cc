@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "src/client_info.h"
+#include "src/errand.h"
 #include "src/front.h"
 #include "src/info.h"
 #include "src/large_upload.h"
@@ -43,6 +44,12 @@ resp::RequestLimits limits_of(const Config& config) {
   bounds.max_request_bytes = config.limits.max_request + limits::kRequestHeadroom;
   bounds.max_arguments = limits::kMaxArguments;
   return bounds;
+}
+
+std::uint64_t read_clock(clockid_t clock) {
+  timespec now{};
+  clock_gettime(clock, &now);
+  return static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
 }
 
 }  // namespace
@@ -93,7 +100,6 @@ std::error_code Worker::open(std::string& step) {
 // --- The turn
 
 void Worker::run() {
-  pace_ = Pace(workers().size());
   set_clock();
   key_watch_.start(now_ms());
   tick();
@@ -119,9 +125,7 @@ std::uint64_t Worker::bytes_moved() const {
 }
 
 std::uint64_t Worker::set_clock() {
-  timespec now{};
-  clock_gettime(CLOCK_MONOTONIC, &now);
-  const auto now_ns = static_cast<std::uint64_t>(now.tv_sec) * 1'000'000'000 + static_cast<std::uint64_t>(now.tv_nsec);
+  const std::uint64_t now_ns = read_clock(CLOCK_MONOTONIC);
   now_us_ = static_cast<std::uint32_t>(now_ns / 1'000);
   pool_.set_clock(static_cast<std::uint32_t>(now_ns / 1'000'000), now_us_);
   return now_ns;
@@ -184,7 +188,19 @@ void Worker::tick() {
   key_watch_.tick(now_ms());
   for (std::size_t i = 0; i < uploads_.size(); ++i) uploads_[i]->tick(now_ms());
   resume_topology_awaited();
+  if (workers().size() > 1) tell_use();
   if (now_ms() - checked_ms_ >= 1000 || stopping_) check_sessions();
+}
+
+/// To the front, which says when clients are to go elsewhere. An idle worker keeps still.
+void Worker::tell_use() {
+  constexpr double kNothing = 0.01;
+  const std::uint64_t at_ns = read_clock(CLOCK_MONOTONIC);
+  const std::uint64_t cpu_ns = read_clock(CLOCK_THREAD_CPUTIME_ID);
+  const auto spent = static_cast<double>(cpu_ns - std::exchange(cpu_ns_, cpu_ns));
+  const double used = spent / static_cast<double>(at_ns - std::exchange(cpu_at_ns_, at_ns));
+  const double before = std::exchange(used_, used < kNothing ? 0.0 : used);
+  if (!stopping_ && (index_ == 0 || before > 0 || used_ > 0)) front_.note_use(*this, used_);
 }
 
 /// Idle clients, and those that do not take their last replies.
@@ -238,19 +254,56 @@ void Worker::forget_large(const pool::PendingReply& pending) {
 
 // --- Sessions
 
+Session& Worker::add(std::uint64_t id) {
+  auto* session = new Session(*this, id);
+  session->next = sessions_;
+  if (sessions_ != nullptr) sessions_->previous = session;
+  sessions_ = session;
+  ++session_count_;
+  return *session;
+}
+
 void Worker::adopt(int fd) {
   if (stopping_) {
     ::close(fd);
     return;
   }
-  auto* session = new Session(*this, next_session_id_);
+  Session& session = add(next_session_id_);
   next_session_id_ += front_.workers().size();
-  session->next = sessions_;
-  if (sessions_ != nullptr) sessions_->previous = session;
-  sessions_ = session;
-  ++session_count_;
   ++counters_.clients_accepted;
-  session->open(fd);
+  session.open(fd);
+}
+
+void Worker::adopt(MovingClient client, unsigned from) {
+  if (stopping_) {
+    ::close(client.fd);
+    return;
+  }
+  front_.client_moved(from, *this);
+  Session& session = add(client.id);
+  session.open(std::move(client));
+}
+
+void Worker::hand_over(std::vector<Balance::Share> shares) {
+  shares_ = std::move(shares);
+  shared_ms_ = now_ms();
+}
+
+/// Who goes is left to chance, which says the same until there are other shares.
+Worker* Worker::next_worker(const Session& session) const {
+  const std::uint64_t mixed = (session.id() + (std::uint64_t{shared_ms_} << 32)) * 0x9e3779b97f4a7c15ULL;
+  double drawn = static_cast<double>(mixed >> 32) * 0x1p-32;
+  for (const Balance::Share& share : shares_) {
+    if (drawn < share.part) return workers()[share.to];
+    drawn -= share.part;
+  }
+  return nullptr;
+}
+
+void Worker::move(Session& session, Worker& there) {
+  ++counters_.clients_handed_over;
+  run_in(there, *this,
+         [&there, from = index_, client = session.leave()]() mutable { there.adopt(std::move(client), from); });
 }
 
 void Worker::remove(Session& session) {
@@ -263,8 +316,9 @@ void Worker::remove(Session& session) {
   (session.previous == nullptr ? sessions_ : session.previous->next) = session.next;
   if (session.next != nullptr) session.next->previous = session.previous;
   --session_count_;
+  const bool gone = !stopping_ && !session.has_left();
   delete &session;
-  if (!stopping_) front_.client_gone(*this);
+  if (gone) front_.client_gone(*this);
 }
 
 void Worker::resume_later(Session& session) {
@@ -356,6 +410,10 @@ void Worker::settle(pool::PendingReply& whole, std::string_view reply) {
 
 const std::vector<Worker*>& Worker::workers() const {
   return front_.workers();
+}
+
+std::size_t Worker::workers_in_use() const {
+  return front_.workers_in_use();
 }
 
 std::string Worker::describe() const {

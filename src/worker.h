@@ -25,6 +25,7 @@
 #include "pool/pool.h"
 #include "resp/command_table.h"
 #include "resp/request_parser.h"
+#include "src/balance.h"
 #include "src/command_learning.h"
 #include "src/config.h"
 #include "src/dispatch.h"
@@ -53,6 +54,7 @@ struct WorkerCounters {
   std::uint64_t clients_too_slow = 0;
   std::uint64_t clients_timed_out = 0;
   std::uint64_t protocol_errors = 0;
+  std::uint64_t clients_handed_over = 0;
 };
 
 class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, LearningListener {
@@ -71,6 +73,12 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
 
   /// Takes an accepted socket.
   void adopt(int fd);
+  /// Takes a client from another worker.
+  void adopt(MovingClient client, unsigned from);
+  /// Clients that are active go to other workers, until it is called again.
+  void hand_over(std::vector<Balance::Share> shares);
+  /// So many workers share the load from now on.
+  void share_load(std::size_t workers) { pace_.share(workers); }
   /// Sessions finish what is due and close; then run() returns.
   void stop();
 
@@ -122,11 +130,19 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   /// but once in a while only, as clients can cause it.
   void log_closing(const Session& session, std::string_view why, bool alarming = false);
   void reap_later(Session& session) { closed_.push_back(&session); }
+  /// Some clients are to go to other workers.
+  [[nodiscard]] bool hands_over() const { return !shares_.empty(); }
+  /// Where this one is to go, or nullptr.
+  [[nodiscard]] Worker* next_worker(const Session& session) const;
+  /// It goes there, with nothing under way.
+  void move(Session& session, Worker& there);
   /// Destroys it at the end of the turn: it may be in the middle of a call.
   void bury(std::unique_ptr<LargeUpload> upload);
   [[nodiscard]] std::vector<LargeUpload*>& uploads() { return uploads_; }
 
   [[nodiscard]] unsigned index() const { return index_; }
+  /// See Balance::in_use(). Known to the first worker.
+  [[nodiscard]] std::size_t workers_in_use() const;
   /// All of this process, this one among them.
   [[nodiscard]] const std::vector<Worker*>& workers() const;
   [[nodiscard]] const uring::Mailbox& mailbox() const { return mailbox_; }
@@ -138,6 +154,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void finish_turn();
   void flush_sessions();
   void tick();
+  void tell_use();
+  Session& add(std::uint64_t id);
   void check_sessions();
   [[nodiscard]] bool is_late(Session& session) const;
   void resume_held(Hold reason);
@@ -179,7 +197,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   resp::RequestLimits request_limits_;
   KeyWatch key_watch_;
   WorkerCounters counters_;
-  Pace pace_{1};
+  Pace pace_;
   std::unique_ptr<Dispatch> dispatch_;
   uring::Timer tick_;
 
@@ -200,10 +218,15 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   bool stopping_ = false;
   std::uint32_t stop_ms_ = 0;
   std::uint32_t checked_ms_ = 0;
-  std::uint32_t warned_ms_ = 0;       ///< of a client that was closed; 0: never
-  std::string topology_trouble_;      ///< as last logged
-  std::string second_primary_;        ///< the same, while there is one
-  std::set<std::string> lost_nodes_;  ///< logged as such, and not yet connected to again
+  std::vector<Balance::Share> shares_;  ///< of the clients, that go to other workers
+  std::uint32_t shared_ms_ = 0;         ///< when that was said
+  double used_ = 0;                     ///< of a core, as last told to the front
+  std::uint64_t cpu_ns_ = 0;            ///< of this thread, at
+  std::uint64_t cpu_at_ns_ = 0;         ///< that time
+  std::uint32_t warned_ms_ = 0;         ///< of a client that was closed; 0: never
+  std::string topology_trouble_;        ///< as last logged
+  std::string second_primary_;          ///< the same, while there is one
+  std::set<std::string> lost_nodes_;    ///< logged as such, and not yet connected to again
 };
 
 }  // namespace sluice

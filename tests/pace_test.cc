@@ -37,7 +37,7 @@ class PaceTest : public ::testing::Test {
     }
   }
 
-  Pace pace_{1};
+  Pace pace_;
   std::uint64_t now_ns_ = 1'000'000'000;
   std::uint64_t bytes_ = 0;
 };
@@ -53,8 +53,9 @@ TEST_F(PaceTest, ExpectsWhatComesWithinThePatience) {
 }
 
 TEST_F(PaceTest, OfSeveralWorkersEachWaitsLonger) {
-  EXPECT_EQ(Pace(4).patience(), 2 * pace_.patience());
-  pace_ = Pace(2);
+  const auto alone = pace_.patience();
+  pace_.share(2);
+  EXPECT_EQ(pace_.patience(), 2 * alone);
   be_active(kClients);
   settle(10);
   EXPECT_NEAR(wanted(), 40, 1);
@@ -82,7 +83,7 @@ TEST_F(PaceTest, AFewAreNotWaitedFor) {
 }
 
 TEST_F(PaceTest, OfSeveralWorkersEachWaitsForFewer) {
-  pace_ = Pace(2);
+  pace_.share(2);
   be_active(30);
   settle(50);
   EXPECT_EQ(pace_.wanted(25, kLanes, 0), 8U);

@@ -26,6 +26,7 @@
 #include "src/config.h"
 #include "tests/support/fake_server.h"
 #include "tests/support/proxy.h"
+#include "tests/support/shuffle.h"
 
 namespace sluice {
 namespace {
@@ -106,9 +107,9 @@ struct Talk {
 /// The proxy and the server behind it, for all plays.
 class House {
  public:
-  House() {
+  explicit House(std::uint32_t workers) {
     Config config;
-    config.workers = 1;
+    config.workers = workers;
     config.backend.kind = BackendKind::kStandalone;
     config.backend.nodes = {{"127.0.0.1", server.port()}};
     config.large_values.threshold = kThreshold;
@@ -265,8 +266,15 @@ class Play {
   }
 
   void send(std::size_t bytes) {
+    if (waits_) bytes = std::min(bytes, next_end() - talk_.sent);
     talk_.sent += client_.send(std::string_view(to_send_).substr(talk_.sent, bytes));
     server_.serve();
+  }
+
+  /// Of the first request that is not answered.
+  std::size_t next_end() {
+    static_cast<void>(is_answered());
+    return answered_ == talk_.exchanges.size() ? to_send_.size() : talk_.exchanges[answered_].end;
   }
 
   void receive(std::size_t bytes) { received_ += client_.receive(bytes); }
@@ -314,6 +322,7 @@ class Play {
   /// All requests have got theirs. What has come so far is looked at as far as it is whole.
   bool is_answered() {
     rest_ = std::string_view(received_);
+    answered_ = 0;
     for (const Exchange& exchange : talk_.exchanges) {
       if (rest_.starts_with(exchange.reply)) {
         rest_.remove_prefix(exchange.reply.size());
@@ -325,6 +334,7 @@ class Play {
         rest_ = {};
         return false;
       }
+      ++answered_;
     }
     return true;
   }
@@ -338,25 +348,46 @@ class Play {
   std::string to_send_;
   std::string received_;
   std::string_view rest_;
+  std::size_t answered_ = 0;  ///< the first so many requests
   tests::Peer client_;
-  const bool is_deadly_ = chance_.next(3) == 0;
+  /// Of several workers one may not have heard yet of what another has told its client.
+  const bool is_deadly_ = house_.proxy->workers().size() == 1 && chance_.next(3) == 0;
+  const bool waits_ = chance_.next(2) == 0;  ///< for each reply, before it sends what comes next
   bool kills_ = false;
   bool was_killed_ = house_.was_killed;
   bool is_gone_ = false;
 };
 
-TEST(ProxyPlay, EachRequestGetsItsOwnReply) {
+void play(House& house, tests::Shuffle* shuffle = nullptr) {
   const std::uint32_t seed = std::random_device{}();
   std::printf("seed %u\n", seed);
   Chance chance(seed);
-  House house;
   for (int i = 0; i < kPlays; ++i) {
     try {
+      if (shuffle != nullptr) shuffle->start();
       Play(house, chance).run(chance.next(kMostSteps));
     } catch (const std::logic_error& error) {
       FAIL() << "seed " << seed << ", play " << i << ": " << error.what();
     }
   }
+}
+
+TEST(ProxyPlay, EachRequestGetsItsOwnReply) {
+  House house(1);
+  play(house);
+}
+
+TEST(ProxyPlay, AndSoItDoesWhileClientsMove) {
+  House house(3);
+  tests::Shuffle shuffle(house.proxy->workers());
+  ASSERT_NO_FATAL_FAILURE(play(house, &shuffle));
+  const std::string info = house.proxy->connect().command({"SLUICE", "INFO"}).text;
+  std::uint64_t moves = 0;
+  constexpr std::string_view kName = "clients_handed_over:";
+  for (std::size_t at = info.find(kName); at != info.npos; at = info.find(kName, at + 1))
+    moves += std::stoul(info.substr(at + kName.size()));
+  std::printf("%lu moves\n", moves);
+  EXPECT_GT(moves, 2 * kPlays) << "not just when all is over";
 }
 
 }  // namespace

@@ -111,6 +111,8 @@ void Stream::on_receive(Completion completion) {
     join();
   } else if (input_tap_ != nullptr) {
     input_tap_->on_input();
+  } else if (paused_) {
+    handler_.on_paused();
   } else if (completion.result > 0 && room_.is_scarce) {
     room_.served.push_back(this);
   } else if (!starved_) {
@@ -144,6 +146,13 @@ void Stream::resume() {
   if (!paused_) return;
   paused_ = false;
   receive();
+}
+
+int Stream::release() {
+  assert(state_ == State::kOpen && input_is_free() && output_is_free());
+  queue_.clear(room_.chunks);
+  state_ = State::kClosed;
+  return std::exchange(fd_, -1);
 }
 
 void Stream::cancel_receive() {

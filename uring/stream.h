@@ -22,6 +22,8 @@ class StreamHandler {
   virtual void on_received(Lease lease) = 0;
   /// What receive_into() asked for has come, or some of it.
   virtual void on_filled(std::uint32_t) {}
+  /// The stream is paused, and all that the kernel had received for it has come.
+  virtual void on_paused() {}
   /// The other side has closed (error 0) or the connection broke (errno). Called once; the owner calls close().
   virtual void on_ended(int error) = 0;
   /// A send has completed, or await_output() come true. What the queue holds waits for a flush().
@@ -102,6 +104,10 @@ class Stream {
   void pause();
   void resume();
   [[nodiscard]] bool paused() const { return paused_; }
+
+  /// Gives the socket away, for another stream to open: this one is closed then, without on_closed(). Only when open,
+  /// with nothing in flight and nothing queued.
+  [[nodiscard]] int release();
 
   /// Hands the reading of the socket to `tap`. What the kernel had received already still goes to the handler; then the
   /// tap hears so, and may read. Nobody pauses or resumes the stream meanwhile.

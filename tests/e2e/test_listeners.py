@@ -2,6 +2,7 @@
 import collections
 import ctypes
 import datetime
+import itertools
 import json
 import os
 import re
@@ -264,6 +265,35 @@ class OwnCommands(TestCase):
         wait_until(lambda: sum(counts()) == 5, 5, "the clients to be gone")
         clients += [self.client(proxy) for _ in range(4)]
         wait_until(lambda: counts() == [3, 3, 3], 5, "three clients for each worker again")
+
+    def test_active_clients_come_together(self):
+        """Whatever moves, each reply is its own; who comes after is counted right."""
+        proxy = self.proxy(shared_cluster().addresses, workers=2)
+        client = self.client(proxy)
+        clients = [self.client(proxy) for _ in range(19)]
+        host, port = proxy.address
+        load = subprocess.Popen(["redis-benchmark", "-h", host, "-p", str(port), "-c", "20", "-n", "100000000", "-t", "set,get", "-q"],
+                                stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        self.addCleanup(load.wait)
+        self.addCleanup(load.kill)
+        rounds = itertools.count()
+
+        def has_moved_clients():
+            value = b"%d" % next(rounds)
+            for index, each in enumerate(clients):
+                self.assertEqual(each.ask("SET", "moves:%d" % index, value + b":%d" % index), "OK")
+            for index, each in enumerate(clients):
+                self.assertEqual(each.ask("GET", "moves:%d" % index), value + b":%d" % index)
+            self.assertIn(self.number(client, "workers_in_use"), (1, 2))
+            return self.sum(client, "clients_handed_over") >= 10
+        wait_until(has_moved_clients, 30, "clients to have moved")
+        load.kill()
+        load.wait()
+        wait_until(lambda: self.sum(client, "clients") == 20, 5, "the load's clients to be gone")
+
+    @staticmethod
+    def sum(client, name):
+        return sum(int(value) for value in re.findall(rb"\n%s:(\d+)" % name.encode(), client.ask("SLUICE", "INFO")))
 
     @staticmethod
     def number(client, name):

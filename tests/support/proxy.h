@@ -12,6 +12,7 @@
 #include <memory>
 #include <stdexcept>
 #include <string>
+#include <vector>
 
 #include "src/config.h"
 #include "src/log.h"
@@ -45,6 +46,7 @@ class Proxy {
   ~Proxy() { server_->stop(); }
 
   [[nodiscard]] std::uint16_t port() const { return port_; }
+  [[nodiscard]] const std::vector<sluice::Worker*>& workers() const { return server_->workers(); }
   [[nodiscard]] BlockingClient connect() const {
     BlockingClient client;
     client.connect("127.0.0.1", port_);

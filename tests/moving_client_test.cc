@@ -1,0 +1,170 @@
+// A client that goes from worker to worker stays the client it is, and is counted once.
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <cstdint>
+#include <numeric>
+#include <optional>
+#include <random>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include "src/config.h"
+#include "tests/support/fake_server.h"
+#include "tests/support/proxy.h"
+#include "tests/support/shuffle.h"
+
+namespace sluice {
+namespace {
+
+using tests::BlockingClient;
+
+constexpr std::uint32_t kWorkers = 3;
+constexpr std::uint32_t kMostClients = 18;
+
+class MovingClients : public ::testing::Test {
+ protected:
+  MovingClients() {
+    shuffle_.start();
+    server_.script = [](const std::string& request) -> std::optional<std::string> {
+      if (request == "ROLE") return "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+      return tests::FakeServer::echo(request);
+    };
+    serving_ = std::jthread([this](const std::stop_token& stop) {
+      for (; !stop.stop_requested(); std::this_thread::sleep_for(std::chrono::milliseconds(1))) server_.serve();
+    });
+  }
+
+  /// What the workers say.
+  std::vector<std::uint64_t> each(BlockingClient& client, std::string_view counter) {
+    const std::string info = client.command({"SLUICE", "INFO"}).text;
+    const std::string name = "\n" + std::string(counter) + ":";
+    std::vector<std::uint64_t> numbers;
+    for (std::size_t at = info.find(name); at != info.npos; at = info.find(name, at + 1))
+      numbers.push_back(std::stoul(info.substr(at + name.size())));
+    return numbers;
+  }
+  std::uint64_t sum(BlockingClient& client, std::string_view counter) {
+    const auto numbers = each(client, counter);
+    return std::accumulate(numbers.begin(), numbers.end(), std::uint64_t{0});
+  }
+
+ private:
+  static Config config(const tests::FakeServer& server) {
+    Config config;
+    config.workers = kWorkers;
+    config.max_clients = kMostClients;
+    config.backend.kind = BackendKind::kStandalone;
+    config.backend.nodes = {{"127.0.0.1", server.port()}};
+    return config;
+  }
+
+  tests::FakeServer server_;  // the thread's, once that runs
+
+ protected:
+  tests::Proxy proxy_{config(server_)};
+  tests::Shuffle shuffle_{proxy_.workers()};
+
+ private:
+  std::jthread serving_;
+};
+
+TEST_F(MovingClients, KeepsAllThatItHasSet) {
+  BlockingClient client = proxy_.connect();
+  const auto id = client.command({"CLIENT", "ID"}).integer;
+  EXPECT_EQ(client.command({"CLIENT", "SETNAME", "traveller"}).text, "OK");
+  EXPECT_EQ(client.command({"CLIENT", "SETINFO", "LIB-NAME", "boots"}).text, "OK");
+  EXPECT_EQ(client.command({"SELECT", "3"}).text, "OK");
+  EXPECT_EQ(client.command({"HELLO", "3"}).type, resp::Type::kMap);
+  for (int i = 0; i < 100; ++i) {
+    const std::string info = client.command({"CLIENT", "INFO"}).text;
+    ASSERT_TRUE(info.starts_with("id=" + std::to_string(id) + " ")) << info;
+    ASSERT_NE(info.find(" name=traveller "), info.npos) << info;
+    ASSERT_NE(info.find(" lib-name=boots "), info.npos) << info;
+    ASSERT_NE(info.find(" db=3 "), info.npos) << info;
+    ASSERT_NE(info.find(" resp=3 "), info.npos) << info;
+  }
+  EXPECT_GE(sum(client, "clients_handed_over"), 50U);
+  EXPECT_EQ(sum(client, "clients_accepted"), 1U);
+}
+
+TEST_F(MovingClients, AreCountedOnce) {
+  std::vector<BlockingClient> others;
+  for (std::uint32_t i = 1; i < kMostClients; ++i) others.push_back(proxy_.connect());
+  for (int i = 0; i < 50; ++i) {
+    // There is room for one more as soon as the last one has gone.
+    BlockingClient last = proxy_.connect();
+    const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+    while (last.command({"PING"}).text != "PONG") {
+      ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      last = proxy_.connect();
+    }
+    for (int j = 0; j < 3; ++j) ASSERT_EQ(last.command({"ECHO", "here"}).text, "here");
+    ASSERT_EQ(others[0].command({"ECHO", "there"}).text, "there");
+    if (i % 10 == 0) {
+      ASSERT_EQ(proxy_.connect().command({"PING"}).text, "ERR max number of clients reached");
+    }
+  }
+}
+
+// The front knows where they are.
+TEST_F(MovingClients, LeaveRoomForNewOnes) {
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(10);
+  std::vector<BlockingClient> clients;
+  for (std::uint32_t i = 0; i < kMostClients / kWorkers; ++i) clients.push_back(proxy_.connect());
+  shuffle_.gather();
+  while (each(clients[0], "clients") != std::vector<std::uint64_t>{kMostClients / kWorkers, 0, 0}) {
+    for (BlockingClient& client : clients) ASSERT_EQ(client.command({"PING"}).text, "PONG");
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+  }
+  shuffle_.stop();
+  while (clients.size() < kMostClients) clients.push_back(proxy_.connect());
+  const std::vector<std::uint64_t> even(kWorkers, kMostClients / kWorkers);
+  while (each(clients[0], "clients") != even) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+}
+
+// What it sends may come while it is about to go.
+TEST_F(MovingClients, NeedNotWaitForTheirReplies) {
+  constexpr int kRequests = 20'000;
+  BlockingClient client = proxy_.connect();
+  std::jthread sender([&] {
+    std::minstd_rand random(std::random_device{}());
+    for (int i = 0; i < kRequests; ++i) {
+      std::string request;
+      resp::write_request(request, {"ECHO", std::to_string(i)});
+      client.send(request);
+      const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(random() / 7 % 100);
+      while (std::chrono::steady_clock::now() < until) continue;
+    }
+  });
+  for (int i = 0; i < kRequests; ++i) {
+    const std::string reply = client.read().text;
+    if (reply == std::to_string(i)) continue;
+    ADD_FAILURE() << reply << " instead of " << i;
+    break;
+  }
+  sender.join();
+  EXPECT_GT(sum(client, "clients_handed_over"), 100U);
+}
+
+TEST_F(MovingClients, WhoAsksForNoRepliesLosesNothing) {
+  BlockingClient client = proxy_.connect();
+  for (int i = 0; i < 100; ++i) {
+    std::string requests;
+    resp::write_request(requests, {"CLIENT", "REPLY", "OFF"});
+    resp::write_request(requests, {"PING"});
+    resp::write_request(requests, {"CLIENT", "REPLY", "ON"});
+    resp::write_request(requests, {"CLIENT", "REPLY", "SKIP"});
+    resp::write_request(requests, {"PING"});
+    resp::write_request(requests, {"ECHO", std::to_string(i)});
+    client.send(requests);
+    ASSERT_EQ(client.read().text, "OK");
+    ASSERT_EQ(client.read().text, std::to_string(i));
+  }
+}
+
+}  // namespace
+}  // namespace sluice
