@@ -81,8 +81,9 @@ class Failover(TestCase):
     def test_a_primary_that_dies(self):
         """kill -9, and its replica takes over; each upload has come to another point."""
         cluster = self.cluster(3, 1)
-        for workers, size in zip((1, 2), SIZES):
-            self.run_failover(cluster, self.proxy(cluster.addresses, workers=workers, backend_command_timeout="20s"), size)
+        for size in SIZES:
+            # One worker: a client that went to another would not find the connections that its first value has made.
+            self.run_failover(cluster, self.proxy(cluster.addresses, workers=1, backend_command_timeout="20s"), size)
 
     def run_failover(self, cluster, proxy, size):
         names = ("header", "middle", "last", "probe", "dead")
