@@ -25,6 +25,9 @@ class Balance {
   /// next: most of them nothing.
   [[nodiscard]] std::vector<std::vector<Share>> plan(std::span<const double> used);
 
+  /// The worker for a new client, of which nothing is known yet: of those that use least, the one with the fewest.
+  [[nodiscard]] std::size_t choose(std::span<const std::size_t> clients) const;
+
   /// The first so many workers serve active clients.
   [[nodiscard]] std::size_t in_use() const { return in_use_; }
 
@@ -36,14 +39,14 @@ class Balance {
   // One fewer would do when each had less than this: well below what takes another into use.
   static constexpr double kSpare = 0.4;
   static constexpr unsigned kCalmTicks = 20;  // for which one fewer would have done
-  // A busy worker hands clients to one that uses so much less.
+  // What makes a difference: a busy worker hands clients to one that uses so much less.
   static constexpr double kGap = 0.25;
-  static constexpr double kTrifle = 0.03;    // who uses less is left alone
+  static constexpr double kTrifle = 0.03;    // those not in use are left alone while all of them use less
   static constexpr unsigned kRestTicks = 5;  // until what was handed over shows
   static constexpr unsigned kLongestRest = 100;
 
   [[nodiscard]] double total() const;
-  [[nodiscard]] bool choose();
+  [[nodiscard]] bool adjust();
   [[nodiscard]] std::vector<std::vector<Share>> shares(bool levels) const;
 
   std::vector<double> used_;  ///< averaged over some ticks

@@ -79,10 +79,10 @@ void Front::on_accepted(int fd) {
     ::close(fd);
     return;
   }
-  const auto least = static_cast<std::size_t>(std::ranges::min_element(load_) - load_.begin());
-  ++load_[least];
+  const std::size_t index = balance_.choose(load_);
+  ++load_[index];
   ++clients_;
-  Worker& worker = *workers_[least];
+  Worker& worker = *workers_[index];
   run_in(worker, *workers_[0], [&worker, fd] { worker.adopt(fd); });
 }
 
@@ -126,7 +126,7 @@ void Front::balance() {
     if (!gives && !gives_[i]) continue;
     gives_[i] = gives;
     Worker& giver = *workers_[i];
-    run_in(giver, *workers_[0], [&giver, own = std::move(shares[i])] { giver.hand_over(own); });
+    run_in(giver, *workers_[0], [&giver, own = std::move(shares[i])] { giver.hand_over(own, limits::kLeastAgeMs); });
   }
 }
 

@@ -2,7 +2,7 @@
 //
 // Invariants: replies leave in the order of requests, whatever order they come in. What is received is dispatched at
 // once or kept in `input_`; at most one of both ends is cut. While `hold_` is set nothing is dispatched. Thread: one
-// worker, which owns it and reaps it after on_closed().
+// worker, which owns it and reaps it after on_closed() or leave().
 #pragma once
 
 #include <cstdint>

@@ -284,13 +284,15 @@ void Worker::adopt(MovingClient client, unsigned from) {
   session.open(std::move(client));
 }
 
-void Worker::hand_over(std::vector<Balance::Share> shares) {
+void Worker::hand_over(std::vector<Balance::Share> shares, std::uint32_t least_age_ms) {
   shares_ = std::move(shares);
+  least_age_ms_ = least_age_ms;
   shared_ms_ = now_ms();
 }
 
 /// Who goes is left to chance, which says the same until there are other shares.
 Worker* Worker::next_worker(const Session& session) const {
+  if (now_ms() - session.opened_ms() < least_age_ms_) return nullptr;
   const std::uint64_t mixed = (session.id() + (std::uint64_t{shared_ms_} << 32)) * 0x9e3779b97f4a7c15ULL;
   double drawn = static_cast<double>(mixed >> 32) * 0x1p-32;
   for (const Balance::Share& share : shares_) {
@@ -374,10 +376,18 @@ void Worker::on_topology_changed() {
     return node == pool_.nodes().end() || !node->second->wanted();
   });
   learning_.forget_unknown();
+  if (!router_.is_cluster() && refresh_.changes() > 1) tell_of_primary();
   resume_topology_awaited();
   resume_held(Hold::kRoom);
   redirection_.set_trouble({});
   redirection_.retry();
+}
+
+/// The old one may go on answering reads, and a client that was here may be there now. (A cluster's would redirect it.)
+void Worker::tell_of_primary() {
+  for (Worker* other : workers()) {
+    if (other != this) run_in(*other, *this, [other] { other->hear_of_primary(); });
+  }
 }
 
 void Worker::on_topology_refused(const cluster::Address& node, std::string_view error) {

@@ -75,8 +75,10 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void adopt(int fd);
   /// Takes a client from another worker.
   void adopt(MovingClient client, unsigned from);
-  /// Clients that are active go to other workers, until it is called again.
-  void hand_over(std::vector<Balance::Share> shares);
+  /// Clients that are active, and have been here for that long, go to other workers, until it is called again.
+  void hand_over(std::vector<Balance::Share> shares, std::uint32_t least_age_ms);
+  /// Another worker has found that another server is the primary now.
+  void hear_of_primary() { refresh_.refresh_topology(); }
   /// So many workers share the load from now on.
   void share_load(std::size_t workers) { pace_.share(workers); }
   /// Sessions finish what is due and close; then run() returns.
@@ -155,6 +157,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void flush_sessions();
   void tick();
   void tell_use();
+  void tell_of_primary();
   Session& add(std::uint64_t id);
   void check_sessions();
   [[nodiscard]] bool is_late(Session& session) const;
@@ -220,6 +223,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::uint32_t checked_ms_ = 0;
   std::vector<Balance::Share> shares_;  ///< of the clients, that go to other workers
   std::uint32_t shared_ms_ = 0;         ///< when that was said
+  std::uint32_t least_age_ms_ = 0;      ///< of those that go
   double used_ = 0;                     ///< of a core, as last told to the front
   std::uint64_t cpu_ns_ = 0;            ///< of this thread, at
   std::uint64_t cpu_at_ns_ = 0;         ///< that time

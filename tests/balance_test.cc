@@ -65,11 +65,30 @@ TEST(Balance, AFewClientsOfManyWorkersComeTogether) {
 
 TEST(Balance, WhatIsHardlyAnythingStaysWhereItIs) {
   Workers workers(4);
-  workers.load = {0.0, 0.02, 0.02, 0.02};
+  workers.load = {0.5, 0.009, 0.009, 0.009};
   for (int i = 0; i < 100; ++i) {
     workers.tick();
     ASSERT_TRUE(workers.is_quiet());
   }
+}
+
+TEST(Balance, LittleOfManyComesTogether) {
+  Workers workers(64);
+  workers.load.assign(64, 0.005);
+  workers.tick(20);
+  EXPECT_NEAR(workers.load[0], 64 * 0.005, 0.03);
+}
+
+TEST(Balance, NewClientsGoToTheLeastLoaded) {
+  Workers workers(3);
+  const std::vector<std::size_t> clients = {5, 3, 4};
+  EXPECT_EQ(workers.balance.choose(clients), 1U) << "while nothing is known of the load, that is who has the fewest";
+  workers.load = {0.2, 0.4, 0.2};
+  static_cast<void>(workers.balance.plan(workers.load));
+  EXPECT_EQ(workers.balance.choose(clients), 1U) << "little more load makes no difference";
+  workers.load = {0.2, 0.9, 0.2};
+  for (int i = 0; i < 10; ++i) static_cast<void>(workers.balance.plan(workers.load));
+  EXPECT_EQ(workers.balance.choose(clients), 2U);
 }
 
 TEST(Balance, ABusyWorkerGetsHelp) {

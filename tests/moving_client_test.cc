@@ -3,6 +3,9 @@
 
 #include <chrono>
 #include <cstdint>
+#include <exception>
+#include <initializer_list>
+#include <memory>
 #include <numeric>
 #include <optional>
 #include <random>
@@ -51,7 +54,6 @@ class MovingClients : public ::testing::Test {
     return std::accumulate(numbers.begin(), numbers.end(), std::uint64_t{0});
   }
 
- private:
   static Config config(const tests::FakeServer& server) {
     Config config;
     config.workers = kWorkers;
@@ -62,8 +64,6 @@ class MovingClients : public ::testing::Test {
   }
 
   tests::FakeServer server_;  // the thread's, once that runs
-
- protected:
   tests::Proxy proxy_{config(server_)};
   tests::Shuffle shuffle_{proxy_.workers()};
 
@@ -150,19 +150,45 @@ TEST_F(MovingClients, NeedNotWaitForTheirReplies) {
   EXPECT_GT(sum(client, "clients_handed_over"), 100U);
 }
 
-TEST_F(MovingClients, WhoAsksForNoRepliesLosesNothing) {
+TEST_F(MovingClients, StillAskForNoReplies) {
   BlockingClient client = proxy_.connect();
-  for (int i = 0; i < 100; ++i) {
-    std::string requests;
-    resp::write_request(requests, {"CLIENT", "REPLY", "OFF"});
-    resp::write_request(requests, {"PING"});
-    resp::write_request(requests, {"CLIENT", "REPLY", "ON"});
-    resp::write_request(requests, {"CLIENT", "REPLY", "SKIP"});
-    resp::write_request(requests, {"PING"});
-    resp::write_request(requests, {"ECHO", std::to_string(i)});
-    client.send(requests);
+  const auto send = [&](std::initializer_list<std::string_view> words) {
+    std::string request;
+    resp::write_request(request, words);
+    client.send(request);
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));  // it may move meanwhile
+  };
+  for (int i = 0; i < 30; ++i) {
+    send({"CLIENT", "REPLY", "OFF"});
+    for (int j = 0; j < 3; ++j) send({"PING"});
+    send({"CLIENT", "REPLY", "ON"});
     ASSERT_EQ(client.read().text, "OK");
+    send({"CLIENT", "REPLY", "SKIP"});
+    send({"PING"});
+    send({"ECHO", std::to_string(i)});
     ASSERT_EQ(client.read().text, std::to_string(i));
+  }
+  EXPECT_GT(sum(client, "clients_handed_over"), 100U);
+}
+
+// Nobody waits for them, and nothing of them is left behind.
+TEST_F(MovingClients, AreClosedWhenTheProxyStops) {
+  for (int i = 0; i < 10; ++i) {
+    auto proxy = std::make_unique<tests::Proxy>(config(server_));
+    tests::Shuffle(proxy->workers()).start();
+    std::vector<std::jthread> threads;
+    for (int j = 0; j < 4; ++j) {
+      threads.emplace_back([client = proxy->connect()]() mutable {
+        try {
+          while (client.command({"ECHO", "x"}).text == "x") continue;
+        } catch (const std::exception&) {  // it is closed
+        }
+      });
+    }
+    std::this_thread::sleep_for(std::chrono::milliseconds(20 + 3 * i));
+    const auto begin = std::chrono::steady_clock::now();
+    proxy.reset();
+    EXPECT_LT(std::chrono::steady_clock::now() - begin, std::chrono::seconds(4)) << "a client was waited for";
   }
 }
 

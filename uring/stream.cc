@@ -112,7 +112,8 @@ void Stream::on_receive(Completion completion) {
   } else if (input_tap_ != nullptr) {
     input_tap_->on_input();
   } else if (paused_) {
-    handler_.on_paused();
+    // Not if the handler has resumed and paused it anew meanwhile.
+    if (input_is_free()) handler_.on_paused();
   } else if (completion.result > 0 && room_.is_scarce) {
     room_.served.push_back(this);
   } else if (!starved_) {

@@ -22,7 +22,7 @@ class StreamHandler {
   virtual void on_received(Lease lease) = 0;
   /// What receive_into() asked for has come, or some of it.
   virtual void on_filled(std::uint32_t) {}
-  /// The stream is paused, and all that the kernel had received for it has come.
+  /// A receive was under way when the stream was paused, and has ended: all that the kernel had received has come.
   virtual void on_paused() {}
   /// The other side has closed (error 0) or the connection broke (errno). Called once; the owner calls close().
   virtual void on_ended(int error) = 0;

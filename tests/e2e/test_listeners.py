@@ -272,7 +272,7 @@ class OwnCommands(TestCase):
         client = self.client(proxy)
         clients = [self.client(proxy) for _ in range(19)]
         host, port = proxy.address
-        load = subprocess.Popen(["redis-benchmark", "-h", host, "-p", str(port), "-c", "20", "-n", "100000000", "-t", "set,get", "-q"],
+        load = subprocess.Popen(["redis-benchmark", "-h", host, "-p", str(port), "-c", "20", "-n", "100000000", "-t", "set", "-q"],
                                 stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         self.addCleanup(load.wait)
         self.addCleanup(load.kill)
@@ -284,8 +284,8 @@ class OwnCommands(TestCase):
                 self.assertEqual(each.ask("SET", "moves:%d" % index, value + b":%d" % index), "OK")
             for index, each in enumerate(clients):
                 self.assertEqual(each.ask("GET", "moves:%d" % index), value + b":%d" % index)
-            self.assertIn(self.number(client, "workers_in_use"), (1, 2))
-            return self.sum(client, "clients_handed_over") >= 10
+            # The load has ten at each worker; then at least some of those that are checked here have moved too.
+            return self.sum(client, "clients_handed_over") >= 15
         wait_until(has_moved_clients, 30, "clients to have moved")
         load.kill()
         load.wait()

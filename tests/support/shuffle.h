@@ -37,7 +37,7 @@ class Shuffle {
     for (std::size_t from = 0; from < workers_.size(); ++from) {
       std::vector<sluice::Balance::Share> shares;
       if (const auto to = static_cast<unsigned>(next(from)); to != from) shares.push_back({.to = to, .part = 1.0});
-      run_in(*workers_[from], letters_, [&worker = *workers_[from], shares] { worker.hand_over(shares); });
+      run_in(*workers_[from], letters_, [&worker = *workers_[from], shares] { worker.hand_over(shares, 0); });
     }
     require(!letters_.wait(0, std::chrono::nanoseconds(0)), "the letters are posted");
   }
