@@ -27,6 +27,15 @@ using tests::BlockingClient;
 constexpr std::uint32_t kWorkers = 3;
 constexpr std::uint32_t kMostClients = 18;
 
+Config config(const tests::FakeServer& server) {
+  Config config;
+  config.workers = kWorkers;
+  config.max_clients = kMostClients;
+  config.backend.kind = BackendKind::kStandalone;
+  config.backend.nodes = {{"127.0.0.1", server.port()}};
+  return config;
+}
+
 class MovingClients : public ::testing::Test {
  protected:
   MovingClients() {
@@ -52,15 +61,6 @@ class MovingClients : public ::testing::Test {
   std::uint64_t sum(BlockingClient& client, std::string_view counter) {
     const auto numbers = each(client, counter);
     return std::accumulate(numbers.begin(), numbers.end(), std::uint64_t{0});
-  }
-
-  static Config config(const tests::FakeServer& server) {
-    Config config;
-    config.workers = kWorkers;
-    config.max_clients = kMostClients;
-    config.backend.kind = BackendKind::kStandalone;
-    config.backend.nodes = {{"127.0.0.1", server.port()}};
-    return config;
   }
 
   tests::FakeServer server_;  // the thread's, once that runs
@@ -172,9 +172,10 @@ TEST_F(MovingClients, StillAskForNoReplies) {
 }
 
 // Nobody waits for them, and nothing of them is left behind.
-TEST_F(MovingClients, AreClosedWhenTheProxyStops) {
+TEST(ProxyWithMovingClients, Stops) {
+  const tests::FakeServer server;
   for (int i = 0; i < 10; ++i) {
-    auto proxy = std::make_unique<tests::Proxy>(config(server_));
+    auto proxy = std::make_unique<tests::Proxy>(config(server));
     tests::Shuffle(proxy->workers()).start();
     std::vector<std::jthread> threads;
     for (int j = 0; j < 4; ++j) {
