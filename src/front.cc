@@ -126,7 +126,10 @@ void Front::balance() {
     if (!gives && !gives_[i]) continue;
     gives_[i] = gives;
     Worker& giver = *workers_[i];
-    run_in(giver, *workers_[0], [&giver, own = std::move(shares[i])] { giver.hand_over(own, limits::kLeastAgeMs); });
+    // One that is in use hands clients over because it is busy.
+    Worker::HandOver order{
+        .shares = std::move(shares[i]), .least_age_ms = limits::kLeastAgeMs, .drains = i < balance_.in_use()};
+    run_in(giver, *workers_[0], [&giver, order = std::move(order)] { giver.hand_over(order); });
   }
 }
 

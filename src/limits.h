@@ -115,7 +115,7 @@ inline constexpr std::uint32_t kRefreshGiveUpMs = 3'000;  // without any answer
 
 // --- Time
 inline constexpr std::uint32_t kTickMs = 100;        // deadlines and back-off are this exact
-inline constexpr std::uint32_t kLeastAgeMs = 200;    // of a client that goes to another worker: many soon end
+inline constexpr std::uint32_t kLeastAgeMs = 100;    // of a client that goes to another worker: many soon end
 inline constexpr std::uint32_t kDrainMs = 5'000;     // for what is in flight when the proxy is told to stop
 inline constexpr std::uint32_t kWarnGapMs = 60'000;  // between log lines that clients can cause
 

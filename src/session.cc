@@ -65,8 +65,8 @@ void Session::on_received(uring::Lease lease) {
   worker_.count_client(std::exchange(active_ms_, worker_.now_ms()));
   if (hold_ == Hold::kFinished) return;
   // It has something to do here first.
-  if (std::exchange(stay_, Stay::kStays) == Stay::kIsLeaving) [[unlikely]]
-    stream_.resume();
+  if (stay_ == Stay::kIsLeaving) [[unlikely]]
+    stay();
   if (receives_in_pieces_ > 0 && upload_ == nullptr && --receives_in_pieces_ == 0) stream_.receive_at_most(0);
   std::string_view bytes = lease.bytes();
   if (upload_ != nullptr && upload_->relays()) bytes = upload_->take_early(bytes);
@@ -411,7 +411,7 @@ bool Session::gathers(std::uint32_t now_us) const {
 
 void Session::flush() {
   stream_.flush();
-  if (worker_.hands_over()) [[unlikely]]
+  if (worker_.hands_over() || stay_ == Stay::kIsDraining) [[unlikely]]
     start_to_leave();
   if (hold_ == Hold::kFinished && line_.empty()) stream_.drain_and_close();
 }
@@ -425,6 +425,8 @@ void Session::on_sent() {
   } else {
     stream_.queue().trim(worker_.client_room().chunks);
   }
+  if (stay_ == Stay::kIsDraining) [[unlikely]]
+    leave_if_drained();
   if (hold_ == Hold::kOutput && unsent() <= limits::kOutputPauseBytes / 2) worker_.resume_later(*this);
 }
 

@@ -68,6 +68,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void open(MovingClient client);
   /// Goes to another, whose it is from now on.
   [[nodiscard]] MovingClient leave();
+  /// Does not wait any longer for the moment to leave.
+  void stay();
   [[nodiscard]] bool has_left() const { return stay_ == Stay::kHasLeft; }
   /// At once, whatever is under way.
   void close();
@@ -207,9 +209,14 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void mark_dirty();
   [[nodiscard]] bool is_answered() const;
   void start_to_leave();
+  void leave_if_drained();
 
-  /// At its worker.
-  enum class Stay : std::uint8_t { kStays, kIsLeaving, kHasLeft };
+  enum class Stay : std::uint8_t {
+    kStays,
+    kIsLeaving,   ///< all is answered; it goes unless something comes
+    kIsDraining,  ///< nothing more is read of it until all is answered, or stay()
+    kHasLeft,
+  };
 
   Worker& worker_;
   std::uint64_t id_;

@@ -1,8 +1,9 @@
 // A client that goes to another worker.
 //
 // It goes when nothing of it is under way: all it has sent is answered, nothing more has come, and what was sent to it
-// is out. A client that waits for a reply sends nothing until it has come, so with that reply the worker stops reading.
-// What comes all the same is answered here first.
+// is out. A client that waits for a reply sends nothing until it has come, so with that reply the worker stops reading;
+// what comes all the same is answered here first. One that always has requests under way is not read for a moment when
+// its worker is busy, until they are answered.
 #include <cassert>
 #include <utility>
 
@@ -19,17 +20,41 @@ bool Session::is_answered() const {
 }
 
 void Session::start_to_leave() {
-  if (!is_answered() || stream_.input_is_free() || worker_.next_worker(*this) == nullptr) return;
-  stay_ = Stay::kIsLeaving;
+  if (stay_ == Stay::kIsDraining) return leave_if_drained();
+  if (stream_.paused() || stream_.input_is_free() || worker_.next_worker(*this) == nullptr) return;
+  if (is_answered()) {
+    stay_ = Stay::kIsLeaving;
+  } else if (worker_.drains_clients() && hold_ == Hold::kNone && input_ == nullptr && upload_ == nullptr) {
+    stay_ = Stay::kIsDraining;
+    worker_.end_draining_soon(*this);
+  } else {
+    return;
+  }
   stream_.pause();
 }
 
+void Session::stay() {
+  if (stay_ != Stay::kIsLeaving && stay_ != Stay::kIsDraining) return;
+  stay_ = Stay::kStays;
+  // Else whoever holds it reads on when it is time.
+  if (hold_ == Hold::kNone && upload_ == nullptr) stream_.resume();
+}
+
 void Session::on_paused() {
-  if (std::exchange(stay_, Stay::kStays) != Stay::kIsLeaving || hold_ != Hold::kNone) return;
-  assert(is_answered());
+  if (stay_ == Stay::kIsDraining) return leave_if_drained();
+  if (stay_ != Stay::kIsLeaving) return;
+  assert(is_answered() || hold_ == Hold::kFinished);
   Worker* next_worker = worker_.next_worker(*this);
   // One whose reply cannot be sent yet may not read it before it has sent more.
-  if (next_worker == nullptr || !stream_.output_is_free()) return stream_.resume();
+  if (next_worker == nullptr || hold_ != Hold::kNone || !stream_.output_is_free()) return stay();
+  worker_.move(*this, *next_worker);
+}
+
+void Session::leave_if_drained() {
+  if (!line_.empty() || !stream_.input_is_free() || !stream_.output_is_free()) return;
+  Worker* next_worker = worker_.next_worker(*this);
+  // It may be in the middle of a request.
+  if (next_worker == nullptr || !is_answered()) return stay();
   worker_.move(*this, *next_worker);
 }
 

@@ -188,6 +188,7 @@ void Worker::tick() {
   key_watch_.tick(now_ms());
   for (std::size_t i = 0; i < uploads_.size(); ++i) uploads_[i]->tick(now_ms());
   resume_topology_awaited();
+  for (Session* session : std::exchange(draining_, {})) session->stay();
   if (workers().size() > 1) tell_use();
   if (now_ms() - checked_ms_ >= 1000 || stopping_) check_sessions();
 }
@@ -284,18 +285,17 @@ void Worker::adopt(MovingClient client, unsigned from) {
   session.open(std::move(client));
 }
 
-void Worker::hand_over(std::vector<Balance::Share> shares, std::uint32_t least_age_ms) {
-  shares_ = std::move(shares);
-  least_age_ms_ = least_age_ms;
-  shared_ms_ = now_ms();
+void Worker::hand_over(HandOver order) {
+  order_ = std::move(order);
+  ordered_ms_ = now_ms();
 }
 
-/// Who goes is left to chance, which says the same until there are other shares.
+/// Who goes is left to chance, which says the same until there is another order.
 Worker* Worker::next_worker(const Session& session) const {
-  if (now_ms() - session.opened_ms() < least_age_ms_) return nullptr;
-  const std::uint64_t mixed = (session.id() + (std::uint64_t{shared_ms_} << 32)) * 0x9e3779b97f4a7c15ULL;
+  if (now_ms() - session.opened_ms() < order_.least_age_ms) return nullptr;
+  const std::uint64_t mixed = (session.id() + (std::uint64_t{ordered_ms_} << 32)) * 0x9e3779b97f4a7c15ULL;
   double drawn = static_cast<double>(mixed >> 32) * 0x1p-32;
-  for (const Balance::Share& share : shares_) {
+  for (const Balance::Share& share : order_.shares) {
     if (drawn < share.part) return workers()[share.to];
     drawn -= share.part;
   }
@@ -314,6 +314,7 @@ void Worker::remove(Session& session) {
   std::erase(resuming_, &session);
   std::erase(learners_, &session);
   std::erase(closing_, &session);
+  std::erase(draining_, &session);
   topology_awaited_.erase(&session);
   (session.previous == nullptr ? sessions_ : session.previous->next) = session.next;
   if (session.next != nullptr) session.next->previous = session.previous;

@@ -75,8 +75,14 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void adopt(int fd);
   /// Takes a client from another worker.
   void adopt(MovingClient client, unsigned from);
-  /// Clients that are active, and have been here for that long, go to other workers, until it is called again.
-  void hand_over(std::vector<Balance::Share> shares, std::uint32_t least_age_ms);
+  /// Which clients go to other workers.
+  struct HandOver {
+    std::vector<Balance::Share> shares;
+    std::uint32_t least_age_ms = 0;  ///< of those that go
+    bool drains = false;             ///< those too that always have requests under way
+  };
+  /// Clients that are active go, until it is called again.
+  void hand_over(HandOver order);
   /// Another worker has found that another server is the primary now.
   void hear_of_primary() { refresh_.refresh_topology(); }
   /// So many workers share the load from now on.
@@ -133,9 +139,12 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   void log_closing(const Session& session, std::string_view why, bool alarming = false);
   void reap_later(Session& session) { closed_.push_back(&session); }
   /// Some clients are to go to other workers.
-  [[nodiscard]] bool hands_over() const { return !shares_.empty(); }
+  [[nodiscard]] bool hands_over() const { return !order_.shares.empty(); }
   /// Where this one is to go, or nullptr.
   [[nodiscard]] Worker* next_worker(const Session& session) const;
+  [[nodiscard]] bool drains_clients() const { return order_.drains; }
+  /// That it is not read for it costs it a tick at most.
+  void end_draining_soon(Session& session) { draining_.push_back(&session); }
   /// It goes there, with nothing under way.
   void move(Session& session, Worker& there);
   /// Destroys it at the end of the turn: it may be in the middle of a call.
@@ -212,6 +221,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::unordered_map<Session*, std::uint32_t> topology_awaited_;  ///< since when, worker clock
   std::vector<Session*> closing_;
   std::vector<Session*> closed_;
+  std::vector<Session*> draining_;
   std::vector<LargeUpload*> uploads_;
   std::vector<std::unique_ptr<LargeUpload>> buried_;
   std::uint64_t next_session_id_;
@@ -221,16 +231,15 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   bool stopping_ = false;
   std::uint32_t stop_ms_ = 0;
   std::uint32_t checked_ms_ = 0;
-  std::vector<Balance::Share> shares_;  ///< of the clients, that go to other workers
-  std::uint32_t shared_ms_ = 0;         ///< when that was said
-  std::uint32_t least_age_ms_ = 0;      ///< of those that go
-  double used_ = 0;                     ///< of a core, as last told to the front
-  std::uint64_t cpu_ns_ = 0;            ///< of this thread, at
-  std::uint64_t cpu_at_ns_ = 0;         ///< that time
-  std::uint32_t warned_ms_ = 0;         ///< of a client that was closed; 0: never
-  std::string topology_trouble_;        ///< as last logged
-  std::string second_primary_;          ///< the same, while there is one
-  std::set<std::string> lost_nodes_;    ///< logged as such, and not yet connected to again
+  HandOver order_;
+  std::uint32_t ordered_ms_ = 0;
+  double used_ = 0;                   ///< of a core, as last told to the front
+  std::uint64_t cpu_ns_ = 0;          ///< of this thread, at
+  std::uint64_t cpu_at_ns_ = 0;       ///< that time
+  std::uint32_t warned_ms_ = 0;       ///< of a client that was closed; 0: never
+  std::string topology_trouble_;      ///< as last logged
+  std::string second_primary_;        ///< the same, while there is one
+  std::set<std::string> lost_nodes_;  ///< logged as such, and not yet connected to again
 };
 
 }  // namespace sluice

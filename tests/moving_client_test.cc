@@ -42,8 +42,10 @@ class MovingClients : public ::testing::Test {
     shuffle_.start();
     server_.script = [](const std::string& request) -> std::optional<std::string> {
       if (request == "ROLE") return "*3\r\n$6\r\nmaster\r\n:0\r\n*0\r\n";
+      if (request == "GET never") return std::nullopt;
       return tests::FakeServer::echo(request);
     };
+    server_.piece = 1'000;  // some 50 replies with each step
     serving_ = std::jthread([this](const std::stop_token& stop) {
       for (; !stop.stop_requested(); std::this_thread::sleep_for(std::chrono::milliseconds(1))) server_.serve();
     });
@@ -126,28 +128,75 @@ TEST_F(MovingClients, LeaveRoomForNewOnes) {
   while (each(clients[0], "clients") != even) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
 }
 
-// What it sends may come while it is about to go.
+// What it sends may come while it is about to go, and cut in two.
 TEST_F(MovingClients, NeedNotWaitForTheirReplies) {
   constexpr int kRequests = 20'000;
-  BlockingClient client = proxy_.connect();
-  std::jthread sender([&] {
-    std::minstd_rand random(std::random_device{}());
+  for (const bool drains : {false, true}) {
+    shuffle_.start(drains);
+    BlockingClient client = proxy_.connect();
+    std::jthread sender([&] {
+      std::minstd_rand random(std::random_device{}());
+      const auto wait = [&] {
+        const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(random() / 7 % 50);
+        while (std::chrono::steady_clock::now() < until) continue;
+      };
+      for (int i = 0; i < kRequests; ++i) {
+        std::string request;
+        resp::write_request(request, {drains ? "GET" : "ECHO", std::to_string(i)});
+        const std::size_t cut = random() / 7 % request.size();
+        client.send(request.substr(0, cut));
+        wait();
+        client.send(request.substr(cut));
+        wait();
+      }
+    });
     for (int i = 0; i < kRequests; ++i) {
-      std::string request;
-      resp::write_request(request, {"ECHO", std::to_string(i)});
-      client.send(request);
-      const auto until = std::chrono::steady_clock::now() + std::chrono::microseconds(random() / 7 % 100);
-      while (std::chrono::steady_clock::now() < until) continue;
+      const std::string reply = client.read().text;
+      if (reply == (drains ? "GET " : "") + std::to_string(i)) continue;
+      ADD_FAILURE() << reply << " instead of " << i;
+      break;
     }
-  });
-  for (int i = 0; i < kRequests; ++i) {
-    const std::string reply = client.read().text;
-    if (reply == std::to_string(i)) continue;
-    ADD_FAILURE() << reply << " instead of " << i;
-    break;
+    sender.join();
+    EXPECT_GT(sum(client, "clients_handed_over"), 100U);
   }
-  sender.join();
-  EXPECT_GT(sum(client, "clients_handed_over"), 100U);
+}
+
+// It is waited for a moment, not until its reply has come.
+TEST_F(MovingClients, AreReadWhileTheyWait) {
+  constexpr std::uint64_t kMore = 1'000;
+  shuffle_.start(true);
+  BlockingClient observer = proxy_.connect();
+  BlockingClient client = proxy_.connect();
+  std::string requests;
+  resp::write_request(requests, {"ECHO", "first"});
+  resp::write_request(requests, {"GET", "never"});
+  client.send(requests);
+  ASSERT_EQ(client.read().text, "first");
+  requests.clear();
+  for (std::uint64_t i = 0; i < kMore; ++i) resp::write_request(requests, {"ECHO", "more"});
+  client.send(requests);
+  const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
+  while (sum(observer, "requests_in_flight") < kMore) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+}
+
+// Always with so many requests under way that they are never answered all; they are only when nothing more is read.
+TEST_F(MovingClients, MayHaveRequestsUnderWayAllTheTime) {
+  constexpr int kUnderWay = 100;
+  constexpr int kRequests = 3'000;
+  shuffle_.start(true);
+  BlockingClient client = proxy_.connect();
+  const auto send = [&](int i) {
+    std::string request;
+    resp::write_request(request, {"GET", std::to_string(i)});
+    client.send(request);
+  };
+  for (int i = 0; i < kUnderWay; ++i) send(i);
+  for (int i = 0; i < kRequests; ++i) {
+    ASSERT_EQ(client.read().text, "GET " + std::to_string(i));
+    send(i + kUnderWay);
+  }
+  for (int i = 0; i < kUnderWay; ++i) ASSERT_EQ(client.read().text, "GET " + std::to_string(kRequests + i));
+  EXPECT_GT(sum(client, "clients_handed_over"), 5U);
 }
 
 TEST_F(MovingClients, StillAskForNoReplies) {

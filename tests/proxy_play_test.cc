@@ -369,7 +369,7 @@ void play(House& house, tests::Shuffle* shuffle = nullptr) {
   Chance chance(seed);
   for (int i = 0; i < kPlays; ++i) {
     try {
-      if (shuffle != nullptr) shuffle->start();
+      if (shuffle != nullptr) shuffle->start(chance.next(2) == 0);
       Play(house, chance).run(chance.next(kMostSteps));
     } catch (const std::logic_error& error) {
       FAIL() << "seed " << seed << ", play " << i << ": " << error.what();

@@ -20,8 +20,8 @@ class Shuffle {
   }
 
   /// The workers may have orders of their own when they are busy; then it has to be said again.
-  void start() {
-    order([this](std::size_t from) { return (from + 1) % workers_.size(); });
+  void start(bool drains = false) {
+    order([this](std::size_t from) { return (from + 1) % workers_.size(); }, drains);
   }
   /// All come to the first worker, and stay.
   void gather() {
@@ -33,11 +33,12 @@ class Shuffle {
 
  private:
   template <typename Next>
-  void order(Next next) {
+  void order(Next next, bool drains = false) {
     for (std::size_t from = 0; from < workers_.size(); ++from) {
-      std::vector<sluice::Balance::Share> shares;
-      if (const auto to = static_cast<unsigned>(next(from)); to != from) shares.push_back({.to = to, .part = 1.0});
-      run_in(*workers_[from], letters_, [&worker = *workers_[from], shares] { worker.hand_over(shares, 0); });
+      sluice::Worker::HandOver order{.shares = {}, .least_age_ms = 0, .drains = drains};
+      if (const auto to = static_cast<unsigned>(next(from)); to != from)
+        order.shares.push_back({.to = to, .part = 1.0});
+      run_in(*workers_[from], letters_, [&worker = *workers_[from], order] { worker.hand_over(order); });
     }
     require(!letters_.wait(0, std::chrono::nanoseconds(0)), "the letters are posted");
   }
