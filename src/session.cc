@@ -54,6 +54,7 @@ void Session::close() {
 void Session::finish() {
   // What would be dropped is the middle of a request that a backend has seen the beginning of.
   if (upload_ != nullptr && !upload_->is_whole()) return close();
+  stay();
   hold_ = Hold::kFinished;
   drop_input();
   mark_dirty();
