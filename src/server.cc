@@ -6,6 +6,8 @@
 #include <future>
 #include <utility>
 
+#include "src/errand.h"
+
 namespace sluice {
 namespace {
 
@@ -17,19 +19,6 @@ unsigned usable_cpus() {
 }
 
 }  // namespace
-
-/// Tells one worker to stop, in its own thread.
-class Server::Stop final : public uring::Letter {
- public:
-  explicit Stop(Worker& worker) : worker_(worker) {}
-
- private:
-  void on_delivered() override {
-    const std::unique_ptr<Stop> self(this);
-    worker_.stop();
-  }
-  Worker& worker_;
-};
 
 Server::Server(Config config, const uring::Features& features)
     : config_(std::move(config)), features_(features), front_(config_) {
@@ -90,7 +79,7 @@ std::optional<StartProblem> Server::start() {
 }
 
 void Server::stop() {
-  for (auto& worker : workers_) worker->mailbox().post(stop_ring_, *std::make_unique<Stop>(*worker).release());
+  for (auto& worker : workers_) run_in(*worker, stop_ring_, [&worker = *worker] { worker.stop(); });
   static_cast<void>(stop_ring_.wait(0, std::chrono::nanoseconds(0)));
   for (std::thread& thread : threads_) thread.join();
   threads_.clear();

@@ -37,8 +37,6 @@ class Server {
   [[nodiscard]] const std::vector<Worker*>& workers() const { return front_.workers(); }
 
  private:
-  class Stop;
-
   /// In the worker's thread.
   [[nodiscard]] std::optional<StartProblem> open(Worker& worker);
 

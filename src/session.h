@@ -210,6 +210,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   [[nodiscard]] bool is_answered() const;
   void start_to_leave();
   void leave_if_drained();
+  void leave_or_stay();
 
   enum class Stay : std::uint8_t {
     kStays,

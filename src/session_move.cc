@@ -4,7 +4,6 @@
 // is out. A client that waits for a reply sends nothing until it has come, so with that reply the worker stops reading;
 // what comes all the same is answered here first. One that always has requests under way is not read for a moment when
 // its worker is busy, until they are answered.
-#include <cassert>
 #include <utility>
 
 #include "src/limits.h"
@@ -41,20 +40,19 @@ void Session::stay() {
 }
 
 void Session::on_paused() {
-  if (stay_ == Stay::kIsDraining) return leave_if_drained();
-  if (stay_ != Stay::kIsLeaving) return;
-  assert(is_answered() || hold_ == Hold::kFinished);
-  Worker* next_worker = worker_.next_worker(*this);
-  // One whose reply cannot be sent yet may not read it before it has sent more.
-  if (next_worker == nullptr || hold_ != Hold::kNone || !stream_.output_is_free()) return stay();
-  worker_.move(*this, *next_worker);
+  if (stay_ == Stay::kIsDraining) leave_if_drained();
+  if (stay_ == Stay::kIsLeaving) leave_or_stay();
 }
 
 void Session::leave_if_drained() {
-  if (!line_.empty() || !stream_.input_is_free() || !stream_.output_is_free()) return;
+  if (line_.empty() && stream_.input_is_free() && stream_.output_is_free()) leave_or_stay();
+}
+
+/// One whose reply cannot be sent yet may not read it before it has sent more. A drained one may be in the middle of a
+/// request.
+void Session::leave_or_stay() {
   Worker* next_worker = worker_.next_worker(*this);
-  // It may be in the middle of a request.
-  if (next_worker == nullptr || !is_answered()) return stay();
+  if (next_worker == nullptr || !is_answered() || !stream_.output_is_free()) return stay();
   worker_.move(*this, *next_worker);
 }
 

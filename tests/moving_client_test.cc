@@ -6,7 +6,6 @@
 #include <exception>
 #include <initializer_list>
 #include <memory>
-#include <numeric>
 #include <optional>
 #include <random>
 #include <string>
@@ -51,20 +50,6 @@ class MovingClients : public ::testing::Test {
     });
   }
 
-  /// What the workers say.
-  std::vector<std::uint64_t> each(BlockingClient& client, std::string_view counter) {
-    const std::string info = client.command({"SLUICE", "INFO"}).text;
-    const std::string name = "\n" + std::string(counter) + ":";
-    std::vector<std::uint64_t> numbers;
-    for (std::size_t at = info.find(name); at != info.npos; at = info.find(name, at + 1))
-      numbers.push_back(std::stoul(info.substr(at + name.size())));
-    return numbers;
-  }
-  std::uint64_t sum(BlockingClient& client, std::string_view counter) {
-    const auto numbers = each(client, counter);
-    return std::accumulate(numbers.begin(), numbers.end(), std::uint64_t{0});
-  }
-
   tests::FakeServer server_;  // the thread's, once that runs
   tests::Proxy proxy_{config(server_)};
   tests::Shuffle shuffle_{proxy_.workers()};
@@ -88,8 +73,8 @@ TEST_F(MovingClients, KeepsAllThatItHasSet) {
     ASSERT_NE(info.find(" db=3 "), info.npos) << info;
     ASSERT_NE(info.find(" resp=3 "), info.npos) << info;
   }
-  EXPECT_GE(sum(client, "clients_handed_over"), 50U);
-  EXPECT_EQ(sum(client, "clients_accepted"), 1U);
+  EXPECT_GE(tests::sum_of_workers(client, "clients_handed_over"), 50U);
+  EXPECT_EQ(tests::sum_of_workers(client, "clients_accepted"), 1U);
 }
 
 TEST_F(MovingClients, AreCountedOnce) {
@@ -118,14 +103,14 @@ TEST_F(MovingClients, LeaveRoomForNewOnes) {
   std::vector<BlockingClient> clients;
   for (std::uint32_t i = 0; i < kMostClients / kWorkers; ++i) clients.push_back(proxy_.connect());
   shuffle_.gather();
-  while (each(clients[0], "clients") != std::vector<std::uint64_t>{kMostClients / kWorkers, 0, 0}) {
+  while (tests::each_worker(clients[0], "clients") != std::vector<std::uint64_t>{kMostClients / kWorkers, 0, 0}) {
     for (BlockingClient& client : clients) ASSERT_EQ(client.command({"PING"}).text, "PONG");
     ASSERT_LT(std::chrono::steady_clock::now(), deadline);
   }
   shuffle_.stop();
   while (clients.size() < kMostClients) clients.push_back(proxy_.connect());
   const std::vector<std::uint64_t> even(kWorkers, kMostClients / kWorkers);
-  while (each(clients[0], "clients") != even) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+  while (tests::each_worker(clients[0], "clients") != even) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
 }
 
 // What it sends may come while it is about to go, and cut in two.
@@ -157,7 +142,7 @@ TEST_F(MovingClients, NeedNotWaitForTheirReplies) {
       break;
     }
     sender.join();
-    EXPECT_GT(sum(client, "clients_handed_over"), 100U);
+    EXPECT_GT(tests::sum_of_workers(client, "clients_handed_over"), 100U);
   }
 }
 
@@ -176,7 +161,8 @@ TEST_F(MovingClients, AreReadWhileTheyWait) {
   for (std::uint64_t i = 0; i < kMore; ++i) resp::write_request(requests, {"ECHO", "more"});
   client.send(requests);
   const auto deadline = std::chrono::steady_clock::now() + std::chrono::seconds(5);
-  while (sum(observer, "requests_in_flight") < kMore) ASSERT_LT(std::chrono::steady_clock::now(), deadline);
+  while (tests::sum_of_workers(observer, "requests_in_flight") < kMore)
+    ASSERT_LT(std::chrono::steady_clock::now(), deadline);
 }
 
 // Always with so many requests under way that they are never answered all; they are only when nothing more is read.
@@ -196,7 +182,7 @@ TEST_F(MovingClients, MayHaveRequestsUnderWayAllTheTime) {
     send(i + kUnderWay);
   }
   for (int i = 0; i < kUnderWay; ++i) ASSERT_EQ(client.read().text, "GET " + std::to_string(kRequests + i));
-  EXPECT_GT(sum(client, "clients_handed_over"), 5U);
+  EXPECT_GT(tests::sum_of_workers(client, "clients_handed_over"), 5U);
 }
 
 TEST_F(MovingClients, StillAskForNoReplies) {
@@ -217,7 +203,7 @@ TEST_F(MovingClients, StillAskForNoReplies) {
     send({"ECHO", std::to_string(i)});
     ASSERT_EQ(client.read().text, std::to_string(i));
   }
-  EXPECT_GT(sum(client, "clients_handed_over"), 100U);
+  EXPECT_GT(tests::sum_of_workers(client, "clients_handed_over"), 100U);
 }
 
 // Nobody waits for them, and nothing of them is left behind.

@@ -386,11 +386,8 @@ TEST(ProxyPlay, AndSoItDoesWhileClientsMove) {
   House house(3);
   tests::Shuffle shuffle(house.proxy->workers());
   ASSERT_NO_FATAL_FAILURE(play(house, &shuffle));
-  const std::string info = house.proxy->connect().command({"SLUICE", "INFO"}).text;
-  std::uint64_t moves = 0;
-  constexpr std::string_view kName = "clients_handed_over:";
-  for (std::size_t at = info.find(kName); at != info.npos; at = info.find(kName, at + 1))
-    moves += std::stoul(info.substr(at + kName.size()));
+  tests::BlockingClient client = house.proxy->connect();
+  const std::uint64_t moves = tests::sum_of_workers(client, "clients_handed_over");
   std::printf("%lu moves\n", moves);
   EXPECT_GT(moves, kPlays) << "not just when all is over";
 }

@@ -10,8 +10,10 @@
 #include <csignal>
 #include <cstdint>
 #include <memory>
+#include <numeric>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "src/config.h"
@@ -70,5 +72,19 @@ class Proxy {
   std::unique_ptr<sluice::Server> server_;
   std::uint16_t port_ = 0;
 };
+
+/// A counter of SLUICE INFO, as each worker tells it.
+inline std::vector<std::uint64_t> each_worker(BlockingClient& client, std::string_view counter) {
+  const std::string info = client.command({"SLUICE", "INFO"}).text;
+  const std::string name = "\n" + std::string(counter) + ":";
+  std::vector<std::uint64_t> numbers;
+  for (std::size_t at = info.find(name); at != info.npos; at = info.find(name, at + 1))
+    numbers.push_back(std::stoul(info.substr(at + name.size())));
+  return numbers;
+}
+inline std::uint64_t sum_of_workers(BlockingClient& client, std::string_view counter) {
+  const auto numbers = each_worker(client, counter);
+  return std::accumulate(numbers.begin(), numbers.end(), std::uint64_t{0});
+}
 
 }  // namespace tests
