@@ -1,5 +1,7 @@
 #include "src/scan.h"
 
+#include <array>
+#include <cassert>
 #include <charconv>
 #include <optional>
 #include <string>
@@ -11,6 +13,28 @@
 
 namespace sluice {
 namespace {
+
+constexpr unsigned kSlotBits = 14;
+constexpr unsigned kWidthBits = 2;
+/// Together with the fingerprint beside it, 48 bits.
+constexpr std::array<unsigned, 1U << kWidthBits> kNodeBits{24, 32, 38, 42};
+
+constexpr unsigned fingerprint_bits(unsigned width) {
+  return 64 - kSlotBits - kWidthBits - kNodeBits[width];
+}
+static_assert(fingerprint_bits(0) == ScanCursor::kFingerprintBits);
+static_assert(ScanCursor::kMaxNodeCursor >> kNodeBits.back() == 0);
+
+constexpr std::uint64_t low_bits(std::uint64_t value, unsigned bits) {
+  return value & ((std::uint64_t{1} << bits) - 1);
+}
+
+/// The narrowest that holds it.
+unsigned width_for(std::uint64_t node_cursor) {
+  unsigned width = 0;
+  while (node_cursor >> kNodeBits[width] != 0) ++width;
+  return width;
+}
 
 std::optional<std::uint64_t> number_of(std::string_view text) {
   std::uint64_t value = 0;
@@ -27,7 +51,7 @@ std::string_view bulk_text(std::string_view bulk) {
 }
 
 /// The fingerprint of the node that serves a slot; that of nobody when none does.
-std::uint8_t fingerprint_at(const cluster::SlotMap& map, cluster::Slot slot) {
+std::uint32_t fingerprint_at(const cluster::SlotMap& map, cluster::Slot slot) {
   const auto index = map.shard_of(slot);
   if (index == cluster::SlotMap::kNoShard) return fingerprint_of("");
   const cluster::Address& address = map.topology().shards[index].primary.address;
@@ -41,22 +65,43 @@ cluster::Slot first_slot(const cluster::SlotMap& map) {
 
 }  // namespace
 
-std::uint8_t fingerprint_of(std::string_view node_name) {
+std::uint64_t ScanCursor::encode() const {
+  assert(node_cursor <= kMaxNodeCursor);
+  const unsigned width = width_for(node_cursor);
+  const std::uint64_t node_part =
+      node_cursor << fingerprint_bits(width) | low_bits(fingerprint, fingerprint_bits(width));
+  return (node_part << kWidthBits | width) << kSlotBits | anchor_slot;
+}
+
+ScanCursor ScanCursor::decode(std::uint64_t cursor) {
+  const auto width = static_cast<unsigned>(low_bits(cursor >> kSlotBits, kWidthBits));
+  const std::uint64_t node_part = cursor >> (kSlotBits + kWidthBits);
+  return {.node_cursor = node_part >> fingerprint_bits(width),
+          .fingerprint = static_cast<std::uint32_t>(low_bits(node_part, fingerprint_bits(width))),
+          .anchor_slot = static_cast<std::uint16_t>(low_bits(cursor, kSlotBits))};
+}
+
+bool ScanCursor::is_of(std::uint32_t whole_fingerprint) const {
+  return fingerprint == low_bits(whole_fingerprint, fingerprint_bits(width_for(node_cursor)));
+}
+
+std::uint32_t fingerprint_of(std::string_view node_name) {
   std::uint32_t hash = 2166136261U;  // FNV-1a
   for (const char c : node_name) hash = (hash ^ static_cast<std::uint8_t>(c)) * 16777619U;
-  return static_cast<std::uint8_t>(1 + (hash ^ hash >> 16) % 63U);
+  return 1 + (hash ^ hash >> 16) % ((1U << ScanCursor::kFingerprintBits) - 1);
 }
 
 ScanCursor first_cursor(const cluster::SlotMap& map, std::uint64_t client_cursor) {
   ScanCursor cursor = ScanCursor::decode(client_cursor);
   if (client_cursor == 0) cursor.anchor_slot = first_slot(map);
-  const std::uint8_t fingerprint = fingerprint_at(map, cursor.anchor_slot);
-  if (fingerprint != cursor.fingerprint) return {0, fingerprint, cursor.anchor_slot};
+  const std::uint32_t fingerprint = fingerprint_at(map, cursor.anchor_slot);
+  if (!cursor.is_of(fingerprint)) cursor.node_cursor = 0;
+  cursor.fingerprint = fingerprint;
   return cursor;
 }
 
 ScanCursor next_cursor(const cluster::SlotMap& map, const ScanCursor& asked, std::uint64_t node_cursor) {
-  const std::uint8_t fingerprint = fingerprint_at(map, asked.anchor_slot);
+  const std::uint32_t fingerprint = fingerprint_at(map, asked.anchor_slot);
   if (fingerprint != asked.fingerprint) return {0, fingerprint, asked.anchor_slot};
   if (node_cursor != 0) return {node_cursor, fingerprint, asked.anchor_slot};
   for (const cluster::Shard& shard : map.topology().shards) {

@@ -16,25 +16,26 @@
 
 namespace sluice {
 
-/// The client's cursor: the node's own in the high 44 bits, then 6 bits of fingerprint, then 14 bits of anchor slot.
+/// The client's cursor, from its low end: 14 bits of anchor slot, 2 that tell how wide the next two are, the
+/// fingerprint, and the node's own cursor. A long cursor of a node leaves fewer bits for the fingerprint, and so a
+/// chance that another node is taken for the same one: with up to 24 bits 1 in 2^24, 32: 2^16, 38: 2^10, 42: 2^6.
 /// Invariant: 0 is the start and the end, as in Redis.
 struct ScanCursor {
-  static constexpr std::uint64_t kMaxNodeCursor = (1ULL << 44) - 1;
+  static constexpr unsigned kFingerprintBits = 24;
+  static constexpr std::uint64_t kMaxNodeCursor = (1ULL << 42) - 1;
 
   std::uint64_t node_cursor = 0;
-  std::uint8_t fingerprint = 0;
+  std::uint32_t fingerprint = 0;  ///< of a decoded cursor as many low bits as it had room for
   std::uint16_t anchor_slot = 0;
 
-  [[nodiscard]] std::uint64_t encode() const {
-    return node_cursor << 20 | std::uint64_t{fingerprint} << 14 | anchor_slot;
-  }
-  [[nodiscard]] static ScanCursor decode(std::uint64_t cursor) {
-    return {cursor >> 20, static_cast<std::uint8_t>(cursor >> 14 & 63), static_cast<std::uint16_t>(cursor & 16383)};
-  }
+  [[nodiscard]] std::uint64_t encode() const;
+  [[nodiscard]] static ScanCursor decode(std::uint64_t cursor);
+  /// Whether this one, as decoded, was made by the node of that fingerprint.
+  [[nodiscard]] bool is_of(std::uint32_t whole_fingerprint) const;
 };
 
-/// Six bits of a node's identity, never 0: a shard begun again is told from the end by them.
-[[nodiscard]] std::uint8_t fingerprint_of(std::string_view node_name);
+/// 24 bits of a node's identity, never 0: a shard begun again is told from the end by them.
+[[nodiscard]] std::uint32_t fingerprint_of(std::string_view node_name);
 
 /// What a call with the client's cursor asks of the node that serves the anchor slot.
 [[nodiscard]] ScanCursor first_cursor(const cluster::SlotMap& map, std::uint64_t client_cursor);
