@@ -10,24 +10,22 @@ namespace sluice::limits {
 
 // SQEs of one turn: a send for each of some thousand dirty sessions, before an early submit.
 inline constexpr unsigned kRingEntries = 4096;
-// Receive buffers, each way. Incremental ones are filled densely, so few serve many: two megabytes, which a
-// second-level cache still holds when they are filled again, in buffers at whose ends few values of up to 96 KB are
-// cut.
+// Receive buffers, each way. Incremental ones are filled densely, so few serve many: two megabytes, so few that a cache
+// still holds them when they are filled again, in buffers at whose ends few values of up to 96 KB are cut.
 struct Buffers {
   std::uint32_t count;
   std::uint32_t bytes;  // of each
 };
-inline constexpr Buffers kBuffers{8, 256U << 10};
+inline constexpr Buffers kBuffers{4, 512U << 10};
 // Before Linux 6.17 one connection may bring 32 of them at once; there has to be something left for others.
 inline constexpr Buffers kUnboundedClientBuffers{64, 64U << 10};
 inline constexpr Buffers kUnboundedBackendBuffers{64, 128U << 10};
 // Before 6.12 each receive uses one up.
 inline constexpr Buffers kPlainClientBuffers{1024, 8U << 10};
 inline constexpr Buffers kPlainBackendBuffers{128, 64U << 10};
-// What one connection may bring in a turn, where the kernel can bound it: by default all of a value that is just not
-// large. Of many that begin large values at once, so much each is received before they can be stopped.
-inline constexpr std::uint32_t kClientBurstBytes = 100U << 10;
-inline constexpr std::uint32_t kBackendBurstBytes = 128U << 10;
+// What one connection may bring before its receive is begun anew, where the kernel can bound it. Each time a value may
+// be cut: of 64 KB one in eight is. A client that begins a large value brings so much of it before it can be stopped.
+inline constexpr std::uint32_t kBurstBytes = 512U << 10;
 // Outgoing chunks: one turn's replies of a usual pipeline; a burst of many clients' requests to one node.
 inline constexpr std::uint32_t kClientChunkBytes = 1U << 10;
 inline constexpr std::uint32_t kBackendChunkBytes = 32U << 10;
