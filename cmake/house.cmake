@@ -17,12 +17,19 @@ if(SLUICE_SANITIZE)
   target_link_options(house INTERFACE -fsanitize=${SLUICE_SANITIZE})
 endif()
 
+# compiled_as_a_whole(<room> <source>...): with SLUICE_UNITY, these are one translation unit, the room's others each one.
+function(compiled_as_a_whole name)
+  set_target_properties(${name} PROPERTIES UNITY_BUILD ${SLUICE_UNITY} UNITY_BUILD_MODE GROUP)
+  set_source_files_properties(${ARGN} PROPERTIES UNITY_GROUP ${name})
+endfunction()
+
 # room(<name> <libraries it may use>...): the library of all .cc files in the current folder.
 function(room name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*.cc)
   if(sources)
     add_library(${name} STATIC ${sources})
     target_link_libraries(${name} PUBLIC house ${ARGN})
+    compiled_as_a_whole(${name} ${sources})
   else()
     add_library(${name} INTERFACE)
     target_link_libraries(${name} INTERFACE house ${ARGN})

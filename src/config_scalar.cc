@@ -9,6 +9,8 @@
 #include <limits>
 #include <span>
 
+#include "src/spelling.h"
+
 namespace sluice {
 namespace {
 
@@ -42,11 +44,6 @@ Digits read_digits(std::string_view text) {
   if (error == std::errc::result_out_of_range) return {{std::nullopt, ScalarError::kRange}, rest};
   if (error != std::errc()) return {{}, rest};
   return {{number}, rest};
-}
-
-bool equals_ignoring_case(std::string_view text, std::string_view lower) {
-  const auto same = [](char a, char b) { return a == b || (a >= 'A' && a <= 'Z' && a - 'A' + 'a' == b); };
-  return std::equal(text.begin(), text.end(), lower.begin(), lower.end(), same);
 }
 
 // The digits times the factor of the unit behind them.

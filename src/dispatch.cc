@@ -10,6 +10,7 @@
 #include "src/fan_out.h"
 #include "src/limits.h"
 #include "src/scan.h"
+#include "src/spelling.h"
 #include "src/worker.h"
 
 namespace sluice {
@@ -58,10 +59,6 @@ bool is_list_of_keys(const Command& command) {
   const resp::KeySpec& spec = command.key_specs.front();
   return spec.begin == resp::KeySpec::Begin::kIndex && spec.begin_position == 1 &&
          spec.find == resp::KeySpec::Find::kRange && spec.last_key == -1 && spec.limit == 0 && spec.key_step > 0;
-}
-
-bool equals_ignoring_case(std::string_view a, std::string_view b) {
-  return std::ranges::equal(a, b, [](unsigned char x, unsigned char y) { return std::tolower(x) == std::tolower(y); });
 }
 
 std::string wrong_arity(std::string_view name) {

@@ -36,7 +36,7 @@ unsigned width_for(std::uint64_t node_cursor) {
   return width;
 }
 
-std::optional<std::uint64_t> number_of(std::string_view text) {
+std::optional<std::uint64_t> cursor_in(std::string_view text) {
   std::uint64_t value = 0;
   const char* end = text.data() + text.size();
   const auto result = std::from_chars(text.data(), end, value);
@@ -113,7 +113,7 @@ ScanCursor next_cursor(const cluster::SlotMap& map, const ScanCursor& asked, std
 
 void ClusterScan::start(Session& session, const resp::Request& request) {
   Worker& worker = session.worker();
-  const auto client_cursor = number_of(request.arguments[1]);
+  const auto client_cursor = cursor_in(request.arguments[1]);
   if (!client_cursor) return session.answer("-ERR invalid cursor\r\n");
   const ScanCursor cursor = first_cursor(worker.router().map(), *client_cursor);
   // Always the primary: a cursor means nothing to another node.
@@ -143,7 +143,7 @@ void ClusterScan::on_reply(pool::PendingReply& pending, std::string_view reply) 
     return finish(pending, reply);
   }
   const std::vector<std::string_view> elements = reply_elements(reply);
-  const auto node_cursor = elements.size() == 2 ? number_of(bulk_text(elements[0])) : std::nullopt;
+  const auto node_cursor = elements.size() == 2 ? cursor_in(bulk_text(elements[0])) : std::nullopt;
   if (!node_cursor || *node_cursor > ScanCursor::kMaxNodeCursor) {
     return finish(pending, "-ERR sluice: the node's SCAN cursor cannot be carried\r\n");
   }

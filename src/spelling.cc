@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <array>
+#include <cctype>
 #include <cstddef>
 #include <numeric>
 
@@ -25,6 +26,11 @@ std::size_t edits_between(std::string_view left, std::string_view right) {
 }
 
 }  // namespace
+
+bool equals_ignoring_case(std::string_view left, std::string_view right) {
+  return std::ranges::equal(left, right,
+                            [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
+}
 
 std::string_view nearest_word(std::string_view word, std::span<const std::string_view> known) {
   if (word.size() > kMaxSpellingLength) return {};

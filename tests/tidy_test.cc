@@ -99,6 +99,18 @@ Breaches against_link_arrows(const Tree& tree) {
   return breaches;
 }
 
+Breaches included_sources(const Tree& tree) {
+  Breaches breaches;
+  for (const File& file : tree) {
+    if (!is_source(file)) continue;
+    for (const Include& include : includes_of(file, {})) {
+      if (include.target.ends_with(".cc"))
+        breaches.push_back(place(file, include.offset) + ": includes " + include.target);
+    }
+  }
+  return breaches;
+}
+
 Breaches include_cycles(const Tree& tree) {
   const Words paths = paths_of(tree);
   std::map<std::string, std::vector<std::string>> edges;
@@ -320,6 +332,10 @@ std::vector<Rule> rules() {
        include_cycles,
        {{{"resp/a.h", "#include \"resp/b.h\"\n"}, {"resp/b.h", "#include \"a.h\"\n"}},
         {{"src/a.h", "#include \"src/a.h\"\n"}}}},
+      {"NobodyIncludesASource",
+       "a .cc is compiled, not included",
+       included_sources,
+       {{{"pool/a.cc", "#include \"pool/b.cc\"\n"}}, {{"tests/a_test.cc", "#include <src/b.cc>\n"}}}},
       {"DryRoomsIncludeNothingWet",
        "resp, cluster and crdt know no descriptor, thread, file or clock",
        wet_includes_in_dry_rooms,
