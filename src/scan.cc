@@ -1,5 +1,6 @@
 #include "src/scan.h"
 
+#include <algorithm>
 #include <array>
 #include <cassert>
 #include <charconv>
@@ -16,14 +17,15 @@ namespace {
 
 constexpr unsigned kSlotBits = 14;
 constexpr unsigned kWidthBits = 2;
-/// Together with the fingerprint beside it, 48 bits.
-constexpr std::array<unsigned, 1U << kWidthBits> kNodeBits{24, 32, 38, 42};
-
-constexpr unsigned fingerprint_bits(unsigned width) {
-  return 64 - kSlotBits - kWidthBits - kNodeBits[width];
-}
-static_assert(fingerprint_bits(0) == ScanCursor::kFingerprintBits);
-static_assert(ScanCursor::kMaxNodeCursor >> kNodeBits.back() == 0);
+/// What a node's own cursor takes at most, and beside it the fingerprint.
+struct Width {
+  unsigned node_bits;
+  unsigned fingerprint_bits;
+};
+constexpr std::array<Width, 1U << kWidthBits> kWidths{{{16, 21}, {21, 16}, {27, 10}, {42, 6}}};
+static_assert(kWidths.front().fingerprint_bits == ScanCursor::kFingerprintBits);
+static_assert(ScanCursor::kMaxNodeCursor >> kWidths.back().node_bits == 0);
+static_assert(kSlotBits + kWidthBits + kWidths.back().fingerprint_bits + kWidths.back().node_bits == 64);
 
 constexpr std::uint64_t low_bits(std::uint64_t value, unsigned bits) {
   return value & ((std::uint64_t{1} << bits) - 1);
@@ -32,7 +34,7 @@ constexpr std::uint64_t low_bits(std::uint64_t value, unsigned bits) {
 /// The narrowest that holds it.
 unsigned width_for(std::uint64_t node_cursor) {
   unsigned width = 0;
-  while (node_cursor >> kNodeBits[width] != 0) ++width;
+  while (node_cursor >> kWidths[width].node_bits != 0) ++width;
   return width;
 }
 
@@ -68,21 +70,22 @@ cluster::Slot first_slot(const cluster::SlotMap& map) {
 std::uint64_t ScanCursor::encode() const {
   assert(node_cursor <= kMaxNodeCursor);
   const unsigned width = width_for(node_cursor);
-  const std::uint64_t node_part =
-      node_cursor << fingerprint_bits(width) | low_bits(fingerprint, fingerprint_bits(width));
+  const unsigned bits = kWidths[width].fingerprint_bits;
+  const std::uint64_t node_part = node_cursor << bits | low_bits(fingerprint, bits);
   return (node_part << kWidthBits | width) << kSlotBits | anchor_slot;
 }
 
 ScanCursor ScanCursor::decode(std::uint64_t cursor) {
-  const auto width = static_cast<unsigned>(low_bits(cursor >> kSlotBits, kWidthBits));
+  const unsigned bits = kWidths[low_bits(cursor >> kSlotBits, kWidthBits)].fingerprint_bits;
   const std::uint64_t node_part = cursor >> (kSlotBits + kWidthBits);
-  return {.node_cursor = node_part >> fingerprint_bits(width),
-          .fingerprint = static_cast<std::uint32_t>(low_bits(node_part, fingerprint_bits(width))),
+  // A number that is no cursor of ours may have more bits.
+  return {.node_cursor = std::min(node_part >> bits, kMaxNodeCursor),
+          .fingerprint = static_cast<std::uint32_t>(low_bits(node_part, bits)),
           .anchor_slot = static_cast<std::uint16_t>(low_bits(cursor, kSlotBits))};
 }
 
 bool ScanCursor::is_of(std::uint32_t whole_fingerprint) const {
-  return fingerprint == low_bits(whole_fingerprint, fingerprint_bits(width_for(node_cursor)));
+  return fingerprint == low_bits(whole_fingerprint, kWidths[width_for(node_cursor)].fingerprint_bits);
 }
 
 std::uint32_t fingerprint_of(std::string_view node_name) {

@@ -16,12 +16,13 @@
 
 namespace sluice {
 
-/// The client's cursor, from its low end: 14 bits of anchor slot, 2 that tell how wide the next two are, the
-/// fingerprint, and the node's own cursor. A long cursor of a node leaves fewer bits for the fingerprint, and so a
-/// chance that another node is taken for the same one: with up to 24 bits 1 in 2^24, 32: 2^16, 38: 2^10, 42: 2^6.
+/// The client's cursor, from its low end: 14 bits of anchor slot, 2 that tell how wide the fingerprint is, the
+/// fingerprint, and the node's own cursor. Some clients (node-redis 4) read it into a double, so it stays below 2^53
+/// while the node's has up to 31 bits; so the longer that is, the fewer are left for the fingerprint, and another node
+/// is taken for the same one once in: up to 16 bits 2^21, 21: 2^16, 27: 2^10, 42: 2^6.
 /// Invariant: 0 is the start and the end, as in Redis.
 struct ScanCursor {
-  static constexpr unsigned kFingerprintBits = 24;
+  static constexpr unsigned kFingerprintBits = 21;
   static constexpr std::uint64_t kMaxNodeCursor = (1ULL << 42) - 1;
 
   std::uint64_t node_cursor = 0;
@@ -34,7 +35,7 @@ struct ScanCursor {
   [[nodiscard]] bool is_of(std::uint32_t whole_fingerprint) const;
 };
 
-/// 24 bits of a node's identity, never 0: a shard begun again is told from the end by them.
+/// 21 bits of a node's identity, never 0: a shard begun again is told from the end by them.
 [[nodiscard]] std::uint32_t fingerprint_of(std::string_view node_name);
 
 /// What a call with the client's cursor asks of the node that serves the anchor slot.

@@ -177,7 +177,7 @@ class Play {
 
   [[nodiscard]] std::size_t next_size() {
     static constexpr std::size_t kSizes[] = {0,          1,      100,    4'000,   16'300,  16'400, kThreshold - 10,
-                                             kThreshold, 40'000, 66'000, 100'000, 150'000, 300'000};
+                                             kThreshold, 40'000, 66'000, 100'000, 150'000, 300'000, 600'000, 1'200'000};
     return kSizes[chance_.next(std::size(kSizes))] + chance_.next(7);
   }
 

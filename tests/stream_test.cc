@@ -372,6 +372,22 @@ TEST(StreamPause, LeavesTheSendAlone) {
   EXPECT_FALSE(probe.ended());
 }
 
+// A tap that waits for input is taken off, and its poll is what the pause cancels.
+TEST(StreamPause, IsHeardOfAfterATap) {
+  Turns turns;
+  StreamProbe probe(turns, tests::unix_pair());
+  CountingTap tap;
+  probe.stream->tap_input(tap);
+  ASSERT_TRUE(turns.until([&] { return probe.stream->input_is_free(); }));
+  probe.stream->await_input();
+  probe.stream->untap_input();
+  probe.stream->pause();
+  ASSERT_TRUE(turns.until([&] { return probe.pauses == 1; }));
+  probe.stream->resume();
+  probe.peer.send("still here");
+  ASSERT_TRUE(turns.until([&] { return probe.received == "still here"; }));
+}
+
 TEST(StreamPause, ResumedBeforeTheCancelGoesOn) {
   Turns turns;
   StreamProbe probe(turns, tests::unix_pair());

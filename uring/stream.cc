@@ -91,7 +91,8 @@ void Stream::await_output() {
 void Stream::on_receive(Completion completion) {
   if (std::exchange(polls_input_, false)) {
     if (state_ == State::kClosing) return join();
-    return input_tap_ != nullptr ? input_tap_->on_input() : receive();
+    if (input_tap_ != nullptr) return input_tap_->on_input();
+    return paused_ ? handler_.on_paused() : receive();
   }
   const bool filled = std::exchange(fills_, false);
   if (completion.result > 0) {

@@ -118,8 +118,12 @@ class TestCase(unittest.TestCase):
 
     def run_program(self, arguments, seconds=50, succeeds=True, **options):
         """Runs a program to its end, which must be as wished; returns what it printed on both streams."""
-        done = subprocess.run([str(argument) for argument in arguments], stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-                              timeout=seconds, check=False, **{"stdin": subprocess.DEVNULL, **options})
+        try:
+            done = subprocess.run([str(argument) for argument in arguments], stdout=subprocess.PIPE,
+                                  stderr=subprocess.STDOUT, timeout=seconds, check=False,
+                                  **{"stdin": subprocess.DEVNULL, **options})
+        except subprocess.TimeoutExpired as error:
+            self.fail("%s; it has printed: %s" % (error, error.stdout))
         output = done.stdout.decode("utf-8", "replace")
         self.assertEqual(done.returncode == 0, succeeds, output)
         self.assertGreaterEqual(done.returncode, 0, output)
