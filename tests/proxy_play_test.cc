@@ -177,8 +177,10 @@ class Play {
 
   [[nodiscard]] std::size_t next_size() {
     static constexpr std::size_t kSizes[] = {0,          1,      100,    4'000,   16'300,  16'400, kThreshold - 10,
-                                             kThreshold, 40'000, 66'000, 100'000, 150'000, 300'000, 600'000, 1'200'000};
-    return kSizes[chance_.next(std::size(kSizes))] + chance_.next(7);
+                                             kThreshold, 40'000, 66'000, 100'000, 150'000, 300'000};
+    // A few are more than one connection brings at a time.
+    const std::size_t size = chance_.next(64) == 0 ? 600'000 : kSizes[chance_.next(std::size(kSizes))];
+    return size + chance_.next(7);
   }
 
   std::string next_text() { return tests::pattern(next_size(), number_ * 1000 + texts_++); }
