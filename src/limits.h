@@ -24,8 +24,9 @@ inline constexpr Buffers kUnboundedBackendBuffers{64, 128U << 10};
 inline constexpr Buffers kPlainClientBuffers{1024, 8U << 10};
 inline constexpr Buffers kPlainBackendBuffers{128, 64U << 10};
 // What one connection may bring before its receive is begun anew, where the kernel can bound it. Each time a value may
-// be cut: of 64 KB one in eight is. A client that begins a large value brings so much of it before it can be stopped.
-inline constexpr std::uint32_t kBurstBytes = 512U << 10;
+// be cut. Of many clients that begin large values at once, so much each is received before they can be stopped.
+inline constexpr std::uint32_t kClientBurstBytes = 160U << 10;
+inline constexpr std::uint32_t kBackendBurstBytes = 512U << 10;
 // Outgoing chunks: one turn's replies of a usual pipeline; a burst of many clients' requests to one node.
 inline constexpr std::uint32_t kClientChunkBytes = 1U << 10;
 inline constexpr std::uint32_t kBackendChunkBytes = 32U << 10;
