@@ -1,6 +1,5 @@
 #include "src/scan.h"
 
-#include <algorithm>
 #include <array>
 #include <cassert>
 #include <charconv>
@@ -78,8 +77,7 @@ std::uint64_t ScanCursor::encode() const {
 ScanCursor ScanCursor::decode(std::uint64_t cursor) {
   const unsigned bits = kWidths[low_bits(cursor >> kSlotBits, kWidthBits)].fingerprint_bits;
   const std::uint64_t node_part = cursor >> (kSlotBits + kWidthBits);
-  // A number that is no cursor of ours may have more bits.
-  return {.node_cursor = std::min(node_part >> bits, kMaxNodeCursor),
+  return {.node_cursor = node_part >> bits,
           .fingerprint = static_cast<std::uint32_t>(low_bits(node_part, bits)),
           .anchor_slot = static_cast<std::uint16_t>(low_bits(cursor, kSlotBits))};
 }

@@ -51,6 +51,9 @@ RC_GTEST_PROP(ScanCursorLaws, AnyNumberOfAClientIsACursor, (std::uint64_t number
   RC_ASSERT(cursor.node_cursor <= ScanCursor::kMaxNodeCursor);
   RC_ASSERT(cursor.fingerprint < 1U << ScanCursor::kFingerprintBits);
   RC_ASSERT(cursor.anchor_slot < cluster::kSlotCount);
+  const ScanCursor again = ScanCursor::decode(cursor.encode());
+  RC_ASSERT(again.node_cursor == cursor.node_cursor);
+  RC_ASSERT(again.anchor_slot == cursor.anchor_slot);
 }
 
 RC_GTEST_PROP(ScanCursorLaws, AFingerprintIsNeverZero, (const std::string& name)) {

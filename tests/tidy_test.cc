@@ -99,16 +99,23 @@ Breaches against_link_arrows(const Tree& tree) {
   return breaches;
 }
 
-Breaches included_sources(const Tree& tree) {
+/// In the files that `looks_at`, the includes of what `is_breach`.
+Breaches find_includes(const Tree& tree, const std::function<bool(const File&)>& looks_at,
+                       const std::function<bool(std::string_view)>& is_breach) {
   Breaches breaches;
   for (const File& file : tree) {
-    if (!is_source(file)) continue;
+    if (!is_source(file) || !looks_at(file)) continue;
     for (const Include& include : includes_of(file, {})) {
-      if (include.target.ends_with(".cc"))
-        breaches.push_back(place(file, include.offset) + ": includes " + include.target);
+      if (is_breach(include.target))
+        breaches.push_back(place(file, include.offset) + ": includes <" + include.target + ">");
     }
   }
   return breaches;
+}
+
+Breaches included_sources(const Tree& tree) {
+  return find_includes(
+      tree, [](const File&) { return true; }, [](std::string_view target) { return target.ends_with(".cc"); });
 }
 
 Breaches include_cycles(const Tree& tree) {
@@ -144,15 +151,8 @@ Breaches wet_includes_in_dry_rooms(const Tree& tree) {
     return std::ranges::find(kWetHeaders, header) != std::end(kWetHeaders) ||
            std::ranges::any_of(kWetFolders, [&](std::string_view folder) { return header.starts_with(folder); });
   };
-  Breaches breaches;
-  for (const File& file : tree) {
-    if (!is_source(file) || !is_dry(room_of(file.path))) continue;
-    for (const Include& include : includes_of(file, {})) {
-      if (is_wet(include.target))
-        breaches.push_back(place(file, include.offset) + ": includes <" + include.target + ">");
-    }
-  }
-  return breaches;
+  return find_includes(
+      tree, [](const File& file) { return is_dry(room_of(file.path)); }, is_wet);
 }
 
 Breaches clock_reads_in_dry_rooms(const Tree& tree) {
