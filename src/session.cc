@@ -215,6 +215,7 @@ void Session::keep(std::string_view bytes) {
 }
 
 void Session::resume() {
+  if (std::exchange(reconsiders_, false)) doubts_->reconsider();
   if (hold_ == Hold::kFinished || !stream_.is_open()) return;
   if (upload_ != nullptr && (upload_->relays() || upload_->is_whole())) return;
   hold_ = Hold::kNone;
@@ -347,8 +348,10 @@ void Session::complete(PendingReply& pending, std::string_view reply) {
     held_bytes_ += kept.size();
     check_output();
   }
-  if (was_split && doubts_ != nullptr) [[unlikely]]
-    doubts_->reconsider();
+  if (was_split && doubts_ != nullptr) [[unlikely]] {
+    reconsiders_ = true;
+    worker_.resume_later(*this);
+  }
 }
 
 void Session::emit(const PendingReply& pending, std::string_view reply) {

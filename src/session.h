@@ -88,8 +88,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void end_upload();
   void hold(Hold reason) { hold_ = reason; }
   [[nodiscard]] Hold held() const { return hold_; }
-  /// The hold's reason may be gone: dispatches what was kept. Called by the worker, outside of any handler of this
-  /// session.
+  /// What waited for the turn's end is looked at again; the hold's reason may be gone: dispatches what was kept. Called
+  /// by the worker, outside of any handler of this session.
   void resume();
 
   /// Bytes of replies not sent yet, in the queue or held back until their turn.
@@ -234,7 +234,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint32_t input_used_ = 0;   ///< of these, dispatched
   std::uint32_t refused_ms_ = 0;   ///< when MULTI was
   pool::OwnerLine line_;
-  bool has_parked_ = false;  ///< a request of the line, which may be under way again
+  bool has_parked_ = false;   ///< a request of the line, which may be under way again
+  bool reconsiders_ = false;  ///< its doubts, at the end of the turn: each time is a walk along all of them
   std::uint32_t writes_ = 0;
   std::size_t held_bytes_ = 0;      ///< of replies that wait for earlier ones
   std::uint32_t several_keys_ = 0;  ///< requests in the line with several keys of one slot
