@@ -157,8 +157,8 @@ void Lane::on_connected(int fd) {
 }
 
 void Lane::on_handshake_reply(std::string_view reply) {
-  if (!handshake_.accept(reply)) return fail(reply.substr(1, reply.find('\r') - 1));
   node_.on_introduction(reply);
+  if (!handshake_.accept(reply)) return fail(reply.substr(1, reply.find('\r') - 1));
   if (handshake_.done()) become_ready();
 }
 
@@ -185,8 +185,9 @@ void Lane::fail(std::string_view reason) {
   }
   lose_all(why);
   if (!retired_) {
-    // A database the server does not have says nothing about the node.
-    if (key_.database == 0) {
+    // A database or a protocol that the server does not have says nothing about the node.
+    const bool lacks_protocol = key_.protocol == resp::Protocol::kResp3 && !node_.speaks_resp3();
+    if (key_.database == 0 && !lacks_protocol) {
       node_.on_lane_failed(failures_);
       pool_.handler_.on_node_lost(node_, why);
     }

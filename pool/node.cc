@@ -7,6 +7,15 @@
 #include "resp/value.h"
 
 namespace pool {
+namespace {
+
+/// Older than HELLO (Redis 6), or without the protocol asked for.
+bool is_refused_hello(std::string_view reply) {
+  const bool is_unknown = reply.starts_with("ERR unknown command") && reply.find("HELLO") != std::string_view::npos;
+  return is_unknown || reply.starts_with("NOPROTO");
+}
+
+}  // namespace
 
 Node::Node(Pool& pool, std::string host, std::uint16_t port)
     : pool_(pool), host_(std::move(host)), port_(port), name_(node_name(host_, port)) {}
@@ -84,7 +93,11 @@ void Node::introduce() {
 void Node::on_introduction(std::string_view reply) {
   const auto value = resp::parse_value(reply);
   if (!value) return;
-  if (const resp::Value* version = value->find("version")) server_version_ = version->text;
+  if (is_refused_hello(value->text)) speaks_resp3_ = false;
+  if (const resp::Value* version = value->find("version")) {
+    server_version_ = version->text;
+    speaks_resp3_ = true;
+  }
   if (const resp::Value* zone = value->find("availability_zone")) zone_ = zone->text;
   constexpr std::string_view kLine = "\navailability_zone:";
   if (const std::size_t at = value->text.find(kLine); at != std::string::npos) {

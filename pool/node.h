@@ -62,6 +62,8 @@ class Node {
 
   /// From the server's HELLO; empty before.
   [[nodiscard]] const std::string& server_version() const { return server_version_; }
+  /// Until a HELLO has told otherwise; with each connection it is asked anew.
+  [[nodiscard]] bool speaks_resp3() const { return speaks_resp3_; }
   /// Availability zone, from the server's HELLO or INFO (Settings::ask_zone) or as set by whoever learned it elsewhere;
   /// may be empty.
   [[nodiscard]] const std::string& zone() const { return zone_; }
@@ -124,6 +126,7 @@ class Node {
   bool wanted_ = false;
   bool replica_ = false;
   bool retired_ = false;
+  bool speaks_resp3_ = true;
   std::uint32_t named_ms_ = 0;  ///< when somebody last asked the pool for it
   std::uint64_t connects_ = 0;
   std::uint64_t failures_ = 0;

@@ -92,6 +92,10 @@ bool Pool::gone() const {
   return std::all_of(nodes_.begin(), nodes_.end(), [](const auto& entry) { return entry.second->gone(); });
 }
 
+bool Pool::all_speak_resp3() const {
+  return std::ranges::all_of(nodes_, [](const auto& entry) { return entry.second->speaks_resp3(); });
+}
+
 std::uint32_t Pool::back_off_ms(std::uint32_t failures) {
   const std::uint32_t doublings = std::min(failures, 8U);
   const std::uint32_t longest = std::min(kFirstBackOffMs << doublings, kLongestBackOffMs);

@@ -95,6 +95,8 @@ class Pool {
   [[nodiscard]] bool gone() const;
 
   [[nodiscard]] const std::map<std::string, std::unique_ptr<Node>, std::less<>>& nodes() const { return nodes_; }
+  /// As far as they have told.
+  [[nodiscard]] bool all_speak_resp3() const;
   [[nodiscard]] const PoolCounters& counters() const { return counters_; }
   /// Lanes that owe replies.
   [[nodiscard]] unsigned busy_lanes() const { return busy_lanes_; }

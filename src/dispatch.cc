@@ -288,7 +288,7 @@ void Dispatch::send(Session& session, const pool::RequestKind& kind, const resp:
   if (worker_.redirection().park(pending, bytes_of(request))) {
     session.on_parked();
   } else {
-    session.complete(pending, Redirection::lost_error(pool::Loss::kNotSent, "too many requests wait for it"));
+    session.complete(pending, worker_.redirection().not_parked_error(pending));
   }
 }
 

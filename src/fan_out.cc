@@ -37,7 +37,7 @@ void FanOut::send(const pool::RequestKind& kind, std::string_view request, pool:
   } else if (!may_fail && worker_.redirection().park(pending, request)) {
     on_parked();
   } else {
-    settle(pending, Redirection::lost_error(pool::Loss::kNotSent, "there is none, or too much waits for it"));
+    settle(pending, worker_.redirection().not_parked_error(pending));
   }
 }
 

@@ -180,7 +180,8 @@ void LocalCommands::hello(Session& session, Arguments arguments) {
   if (arguments.size() > 1) {
     const auto version = integer(arguments[1]);
     if (!version) return session.answer("-ERR Protocol version is not an integer or out of range\r\n");
-    if (*version != 2 && *version != 3) return session.answer("-NOPROTO unsupported protocol version\r\n");
+    const bool is_known = *version == 2 || (*version == 3 && worker_.pool().all_speak_resp3());
+    if (!is_known) return session.answer("-NOPROTO unsupported protocol version\r\n");
     protocol = static_cast<resp::Protocol>(*version);
     next = 2;
   }

@@ -138,6 +138,7 @@ bool Redirection::follow(PendingReply& pending, std::string_view error, bool ask
 
 bool Redirection::park(PendingReply& pending) {
   if (spent(pending) || pending.kind.fixed_node) return false;
+  if (lacks_protocol(pending)) return false;
   if (parked_.size() >= limits::kMaxParked || parked_bytes_ >= limits::kMaxParkedBytes) return false;
   ++counters_.parked;
   ++parked_of_client_[pending.salt];
@@ -145,6 +146,16 @@ bool Redirection::park(PendingReply& pending) {
   pending.hops = 0;  // What has rested may be sent on again.
   parked_.push(pending);
   return true;
+}
+
+/// Its client said HELLO 3 before a node could tell: it would wait for nothing.
+bool Redirection::lacks_protocol(const PendingReply& pending) const {
+  return pending.kind.protocol == resp::Protocol::kResp3 && !pool_.all_speak_resp3();
+}
+
+std::string Redirection::not_parked_error(const PendingReply& pending) const {
+  const bool lacking = lacks_protocol(pending);
+  return lost_error(pool::Loss::kNotSent, lacking ? "the server has no RESP3" : "too many requests wait for it");
 }
 
 bool Redirection::park(PendingReply& pending, std::string_view request) {

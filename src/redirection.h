@@ -62,6 +62,8 @@ class Redirection {
   [[nodiscard]] bool park(pool::PendingReply& pending);
   /// Parks a fresh request, keeping a copy of its bytes.
   [[nodiscard]] bool park(pool::PendingReply& pending, std::string_view request);
+  /// What a client hears whose fresh request park() has not taken.
+  [[nodiscard]] std::string not_parked_error(const pool::PendingReply& pending) const;
 
   /// Puts a fresh request on the lane its kind asks for, or parks it. False: neither; the caller answers.
   [[nodiscard]] bool submit(pool::PendingReply& pending, std::string_view request);
@@ -92,6 +94,7 @@ class Redirection {
  private:
   [[nodiscard]] bool follow(pool::PendingReply& pending, std::string_view error, bool asking);
   [[nodiscard]] bool trusts(const pool::PendingReply& pending, std::string_view error) const;
+  [[nodiscard]] bool lacks_protocol(const pool::PendingReply& pending) const;
   [[nodiscard]] bool knows(const cluster::Address& address) const;
   [[nodiscard]] bool goes_on(pool::PendingReply& pending, const std::unordered_set<const pool::PendingReply*>& sent);
   void unpark(const pool::PendingReply& pending);

@@ -1,13 +1,14 @@
 """In front of one server that knows no cluster: databases are the client's own, no slot stands in the way."""
+import os
 import random
 import time
 import unittest
 
 from cluster import Standalone, slot_of
 from fixture import TestCase, shared_cluster, shared_standalone, shared_standalone_proxy
-from process import wait_until
+from process import reserve_port, temporary_folder, wait_until
 from raw import encode
-from server import HOST
+from server import HOST, Server
 
 
 class Databases(TestCase):
@@ -208,6 +209,39 @@ class InFrontOfACluster(TestCase):
             self.assertIn(b"use --backend cluster", raw.call("SET", of_slot_zero, value))
         own = next(key for key in map(str, range(1000)) if slot_of(key) in shared_cluster().slots_of(others))
         self.assertEqual(raw.ask("SET", own, 1), "OK")
+
+
+class OlderThanHello(TestCase):
+    """A server without RESP3."""
+
+    def setUp(self):
+        super().setUp()
+        folder = temporary_folder()
+        without_hello = os.path.join(folder, "without_hello.conf")
+        with open(without_hello, "w") as file:
+            file.write('rename-command HELLO ""\n')
+        self.server = Server(folder, reserve_port(), {"include": without_hello})
+        self.addCleanup(self.server.kill)
+
+    def test_hello_3_is_refused_as_by_the_server(self):
+        self.server.start()
+        raw = self.client(self.proxy([self.server.address], backend="standalone"))
+        self.assertEqual(raw.ask("SET", "k", 1), "OK")
+        self.assertEqual(raw.call("HELLO", 3), b"-NOPROTO unsupported protocol version\r\n")
+        self.assertEqual(raw.ask("HELLO", 2)[4:6], [b"proto", 2])
+        self.assertEqual(raw.ask("GET", "k"), b"1")
+
+    def test_who_said_it_before_that_was_known_does_not_wait_and_harms_nobody(self):
+        proxy = self.proxy([self.server.address], backend="standalone")
+        third = self.client(proxy)
+        third.call("HELLO", 3)
+        self.server.start()
+        second = self.client(proxy)
+        self.assertEqual(second.ask("SET", "k", 1), "OK")
+        for _ in range(5):
+            self.assertRegex(third.call("GET", "k"), b"unknown command 'HELLO'|the server has no RESP3")
+        self.assertNotIn(b"state=failing", third.call("SLUICE", "INFO"))
+        self.assertEqual(second.ask("GET", "k"), b"1")
 
 
 class Restart(TestCase):
