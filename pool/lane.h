@@ -99,6 +99,8 @@ class Lane final : uring::StreamHandler, uring::ConnectHandler, uring::ResolveHa
   [[nodiscard]] std::uint32_t stalled_ms() const;
   /// The end of a connection that has done nothing wrong.
   void hang_up(std::string_view reason);
+  /// The large string that is on its way is copied from here on, when no more than `most` of it is left.
+  void copy_open_string(std::uint64_t most) { large_reply_->copy_open_string(most); }
   /// The client of the reply that goes out in pieces is gone.
   void drop_target() { large_reply_->drop_target(); }
 

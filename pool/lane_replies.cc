@@ -127,7 +127,7 @@ void Lane::deliver_in_pieces(std::string_view piece, std::uint64_t body, bool co
 
 /// The rest of the reply is for nobody. It is passed over when others wait behind it; else it is not worth reading.
 void Lane::on_client_gone() {
-  if (pending_.size() == 1) hang_up("its client is gone");
+  if (pending_.size() == 1) hang_up(kClientGone);
 }
 
 void Lane::deliver(std::string_view reply) {

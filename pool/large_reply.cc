@@ -22,6 +22,11 @@ void LargeReply::take(std::string_view piece, std::uint64_t body) {
 
 void LargeReply::take_open_string(std::uint64_t left) {
   if (target_ == nullptr || copies_ || relay_.running() || left < lane_.pool_.settings_.piece_bytes) return;
+  // What is left of one string only becomes less.
+  if (left <= std::exchange(copied_left_, 0)) {
+    copied_left_ = left;
+    return;
+  }
   // A client that still takes what was sent before is too slow already.
   if (lane_.pending_.size() >= 2 && target_->is_sending()) {
     copies_ = true;
@@ -56,6 +61,16 @@ void LargeReply::on_target_broken(int) {
 void LargeReply::on_target_full() {
   if (lane_.pending_.size() < 2) return;
   copies_ = true;
+  copy_rest();
+}
+
+void LargeReply::copy_open_string(std::uint64_t most) {
+  if (!relay_.running() || relay_.left() > most) return;
+  copied_left_ = relay_.left();
+  copy_rest();
+}
+
+void LargeReply::copy_rest() {
   const std::string rest = relay_.take_rest();
   end_relay();
   pending_.sink->on_piece(pending_, rest);

@@ -35,8 +35,11 @@ class LargeReply final : uring::RelayHandler {
   [[nodiscard]] bool has_moved();
   /// Nothing has moved for a while. When it is the client that takes nothing, those behind it wait no longer.
   void on_stalled();
+  /// What is left of the string that is being relayed is copied, when it is no more than `most`.
+  void copy_open_string(std::uint64_t most);
 
  private:
+  void copy_rest();
   void end_relay();
   void on_relayed() override;
   void on_source_broken(int error) override;
@@ -49,7 +52,8 @@ class LargeReply final : uring::RelayHandler {
   uring::Relay relay_;
   std::uint64_t relayed_ = 0;  ///< of the string under way: what does not come by copy, all told
   std::uint64_t left_seen_ = 0;
-  bool copies_ = false;  ///< the client was too slow for those behind it
+  std::uint64_t copied_left_ = 0;  ///< of a string that is copied: what was left of it when last seen
+  bool copies_ = false;            ///< the client was too slow for those behind it
 };
 
 }  // namespace pool

@@ -14,6 +14,9 @@ namespace pool {
 
 class Lane;
 
+/// Why a request is lost whose reply its own client does not take any more.
+inline constexpr std::string_view kClientGone = "its client is gone";
+
 /// How a connection's end left a request.
 enum class Loss : std::uint8_t {
   kNotSent,  ///< certain not to have run

@@ -159,11 +159,30 @@ KeyRanges locate_migrate(Arguments arguments) {
   return {.ranges = {*key}};
 }
 
+/// XREAD and XREADGROUP: the keyword may be the name of a group or a consumer too, which servers step over when they
+/// route, though not when they answer COMMAND GETKEYS.
+KeyRanges locate_streams(Arguments arguments) {
+  static constexpr Option kOptions[] = {{"GROUP", 2}, {"COUNT", 1}, {"BLOCK", 1}};
+  const Position count = count_of(arguments);
+  Position at = 1;
+  while (at < count && !equals_in_any_case(argument_at(arguments, at), "STREAMS")) {
+    at += 1 + values_of(kOptions, argument_at(arguments, at));
+  }
+  if (at + 1 >= count) return {};
+  const auto keys = checked({at + 1, at + (count - at - 1) / 2}, arguments);  // as many IDs follow
+  return keys ? KeyRanges{.ranges = {*keys}} : kContradiction;
+}
+
 struct NamedLocator {
   std::string_view command;
   KeyRanges (*locate)(Arguments arguments);
 };
-constexpr NamedLocator kLocators[] = {{"migrate", locate_migrate}, {"sort", locate_sort}};
+constexpr NamedLocator kLocators[] = {
+    {"migrate", locate_migrate},
+    {"sort", locate_sort},
+    {"xread", locate_streams},
+    {"xreadgroup", locate_streams},
+};
 
 /// nullptr: the specifications tell it all, as for nearly every command.
 const NamedLocator* locator_of(const Command& command) {

@@ -31,7 +31,8 @@ class LargeKeys {
   [[nodiscard]] static std::uint64_t hash_of(std::string_view key) { return std::hash<std::string_view>{}(key) | 1; }
   void place(std::uint64_t hash, std::uint64_t value) {
     std::uint64_t& held = hashes_[hash >> 1 & (kPlaces - 1)];
-    count_ += (value != 0 ? 1U : 0U) - (held != 0 ? 1U : 0U);
+    if (held != 0) --count_;
+    if (value != 0) ++count_;
     held = value;
   }
 

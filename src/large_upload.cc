@@ -84,6 +84,7 @@ void LargeUpload::send() {
   sent_ = &worker_.pending_replies().take();
   sent_->sink = this;
   sent_->kind = kind_;
+  sent_->kind.silent = place_.kind.silent;
   lane_->open_request(*sent_, asking_);
   state_ = State::kSending;
   moved_ms_ = worker_.now_ms();

@@ -41,6 +41,11 @@ inline constexpr std::uint32_t kRefusedBlockMs = 1000;
 inline constexpr std::size_t kHeldInputBytes = 64U << 10;
 // Unsent replies at which no further request of the client is started: a slow reader slows itself.
 inline constexpr std::size_t kOutputPauseBytes = 1U << 20;
+// A client that has read nothing for so long, and whose own input waits, may be one that sends all it has to send
+// before it reads: so much more is kept for it until it does; half of limits.output_buffer once a large value is a
+// part.
+inline constexpr std::uint32_t kStuckMs = 300;
+inline constexpr std::size_t kStuckOutputBytes = 32U << 20;
 // Ready replies of a pipeline wait for the rest of it up to this much and this long: fewer sends, and nobody waits
 // noticeably.
 inline constexpr std::size_t kGatherBytes = 16U << 10;
@@ -97,6 +102,8 @@ inline constexpr std::size_t kSlowLogListed = 10;  // Redis's own default, for t
 
 // A slot moves once per hop; more means that nodes disagree, and waiting helps better than asking.
 inline constexpr std::uint8_t kMaxHops = 8;
+// The same for a script, which has run as often if the redirects are its own words.
+inline constexpr std::uint8_t kMaxScriptHops = 2;
 // Each MOVED of another slot costs a new map. A refresh is on its way then: the rest are followed one by one.
 inline constexpr int kMapChanges = 64;
 // Requests that wait for a node or a topology, per worker; beyond, they fail at once.

@@ -141,7 +141,10 @@ void LocalCommands::quit(Session& session, Arguments) {
 
 void LocalCommands::reset(Session& session, Arguments) {
   if (!drained(session)) return;
+  // Unless the client has asked for none, its own reply is the first that it gets again.
+  const bool is_skipped = session.reply_mode == ReplyMode::kSkip;
   session.reset();
+  if (is_skipped) session.reply_mode = ReplyMode::kSkip;
   session.answer("+RESET\r\n");
 }
 

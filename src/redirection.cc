@@ -118,9 +118,11 @@ void Redirection::heed(ErrorKind kind) {
 bool Redirection::follow(PendingReply& pending, std::string_view error, bool asking) {
   const auto redirect = cluster::parse_redirect(error);
   if (!redirect || redirect->slot != pending.kind.slot || spent(pending)) return false;
+  // A script can say so too, and has run then: nobody else goes by its word, and it is not asked again and again.
+  if (pending.kind.scripted && pending.hops == limits::kMaxScriptHops) return false;
   const auto address = target_of(*redirect);
   if (!address) return park(pending);
-  if (!asking) router_.move_slot(redirect->slot, *address);
+  if (!asking && !pending.kind.scripted) router_.move_slot(redirect->slot, *address);
   // One that was parked before it has yet to come here, from the park or from its usual node.
   const PendingReply* before = pending.sink->one_before(pending);
   const bool overtakes = before != nullptr ? before->hops == 0 : parked_of_client_.contains(pending.salt);
@@ -250,6 +252,10 @@ std::string Redirection::as_seen_by_client(const PendingReply& pending, std::str
   if (!redirect || (pending.kind.scripted && !trusts(pending, error))) return std::string(error);
   if (!router_.is_cluster()) {
     return "-ERR sluice: the command has not run: the server is one of a cluster: use --backend cluster\r\n";
+  }
+  if (config_.auto_redirect && pending.kind.scripted) {
+    return "-ERR sluice: the command's slot is on the move and was not reached, or its script says so: whether it has "
+           "run is unknown\r\n";
   }
   if (config_.auto_redirect) {
     return "-ERR sluice: the command has not run: its slot is on the move and was not reached in time\r\n";

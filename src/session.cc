@@ -129,6 +129,8 @@ std::size_t Session::consume(std::string_view input) {
       // Held: the request was not taken and comes again; finished: what follows does not count.
       if (hold_ == Hold::kFinished) return input.size();
       if (hold_ != Hold::kNone) break;
+    } else if (reply_mode == ReplyMode::kSkip) {
+      reply_mode = ReplyMode::kOn;  // for servers an empty request is one too
     }
     used += request.bytes.size();
   }
@@ -189,7 +191,7 @@ bool Session::may_dispatch() {
   if (hold_ != Hold::kNone) return false;
   if (line_.size() >= worker_.config().limits.max_pipeline) {
     hold_ = Hold::kPipeline;
-  } else if (unsent() > limits::kOutputPauseBytes) {
+  } else if (unsent() > output_pause()) {
     hold_ = Hold::kOutput;
   }
   return hold_ == Hold::kNone;
@@ -211,7 +213,22 @@ void Session::keep(std::string_view bytes) {
     input_used_ = 0;
   }
   input_->append(bytes);
-  if (hold_ != Hold::kNone && have + bytes.size() > limits::kHeldInputBytes) stream_.pause();
+  if (hold_ == Hold::kNone || have + bytes.size() <= limits::kHeldInputBytes) return;
+  if (!stream_.paused()) worker_.watch_stuck(*this);
+  stream_.pause();
+}
+
+bool Session::relieve() {
+  if (hold_ == Hold::kNone || hold_ == Hold::kFinished || input_ == nullptr || !stream_.paused()) return false;
+  check_reader();
+  if (worker_.now_ms() - active_ms_ < limits::kStuckMs) return true;
+  const auto most = static_cast<std::size_t>(worker_.config().limits.output_buffer / 2);
+  const std::size_t bound = large_lane_ != nullptr ? most : std::min(most, limits::kStuckOutputBytes);
+  output_pause_mb_ = std::max(output_pause_mb_, static_cast<std::uint16_t>(bound >> 20));
+  const std::size_t pause = output_pause();
+  if (large_lane_ != nullptr && unsent() < pause) large_lane_->copy_open_string(pause - unsent());
+  if (hold_ == Hold::kOutput && unsent() <= pause) worker_.resume_later(*this);
+  return true;
 }
 
 void Session::resume() {
@@ -327,6 +344,7 @@ void Session::on_lost(PendingReply& pending, pool::Loss loss, std::string_view r
     // A part of the reply has gone out: there is no other end than the connection's.
     large_lane_ = nullptr;
     worker_.pending_replies().hold(pending, "");
+    if (reason == pool::kClientGone) return worker_.close_later(*this);
     return give_up("its node was lost in the middle of a large reply");
   }
   const bool repeatable = loss == pool::Loss::kNotSent || (pending.kind.read_only && !has_writes_outstanding());
@@ -428,6 +446,7 @@ void Session::on_sent() {
     mark_dirty();
   } else {
     stream_.queue().trim(worker_.client_room().chunks);
+    output_pause_mb_ = limits::kOutputPauseBytes >> 20;
   }
   if (stay_ == Stay::kIsDraining) [[unlikely]]
     leave_if_drained();

@@ -15,6 +15,7 @@
 #include "resp/request_parser.h"
 #include "resp/types.h"
 #include "src/doubts.h"
+#include "src/limits.h"
 #include "uring/stream.h"
 
 namespace sluice {
@@ -162,6 +163,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   // --- For the worker ---
   void flush();
   void note_active();
+  /// Its input waits for its output (see limits::kStuckMs). False: it does not any more.
+  [[nodiscard]] bool relieve();
   /// Counts the client as active when it has read something since the last call: one send may take it long.
   void check_reader();
   /// More replies of its pipeline are due, few bytes are ready, and they have not waited long: one send can take them
@@ -193,6 +196,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
 
   [[nodiscard]] std::size_t consume(std::string_view input);
   [[nodiscard]] bool may_dispatch();
+  [[nodiscard]] std::size_t output_pause() const { return std::size_t{output_pause_mb_} << 20; }
   [[nodiscard]] bool dispatch_open(std::string_view input);
   void keep(std::string_view input);
   void receive_rest();
@@ -239,7 +243,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint32_t writes_ = 0;
   std::size_t held_bytes_ = 0;      ///< of replies that wait for earlier ones
   std::uint32_t several_keys_ = 0;  ///< requests in the line with several keys of one slot
-  std::uint16_t several_keys_slot_ = pool::RequestKind::kNoSlot;  ///< theirs
+  std::uint16_t several_keys_slot_ = pool::RequestKind::kNoSlot;     ///< theirs
+  std::uint16_t output_pause_mb_ = limits::kOutputPauseBytes >> 20;  ///< more is unsent: no further request is begun
   std::uint32_t opened_ms_ = 0;
   std::uint32_t active_ms_ = 0;
   std::uint32_t dirty_since_us_ = 0;

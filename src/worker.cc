@@ -189,6 +189,7 @@ void Worker::tick() {
   for (std::size_t i = 0; i < uploads_.size(); ++i) uploads_[i]->tick(now_ms());
   resume_topology_awaited();
   for (Session* session : std::exchange(draining_, {})) session->stay();
+  std::erase_if(stuck_, [](Session* session) { return !session->relieve(); });
   if (workers().size() > 1) tell_use();
   if (now_ms() - checked_ms_ >= 1000 || stopping_) check_sessions();
 }
@@ -315,6 +316,7 @@ void Worker::remove(Session& session) {
   std::erase(learners_, &session);
   std::erase(closing_, &session);
   std::erase(draining_, &session);
+  std::erase(stuck_, &session);
   topology_awaited_.erase(&session);
   (session.previous == nullptr ? sessions_ : session.previous->next) = session.next;
   if (session.next != nullptr) session.next->previous = session.previous;

@@ -145,6 +145,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   [[nodiscard]] bool drains_clients() const { return order_.drains; }
   /// That it is not read for it costs it a tick at most.
   void end_draining_soon(Session& session) { draining_.push_back(&session); }
+  /// Its input waits: it is looked at each tick until relieve() says that it does not.
+  void watch_stuck(Session& session) { stuck_.push_back(&session); }
   /// It goes there, with nothing under way.
   void move(Session& session, Worker& there);
   /// Destroys it at the end of the turn: it may be in the middle of a call.
@@ -222,6 +224,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::vector<Session*> closing_;
   std::vector<Session*> closed_;
   std::vector<Session*> draining_;
+  std::vector<Session*> stuck_;
   std::vector<LargeUpload*> uploads_;
   std::vector<std::unique_ptr<LargeUpload>> buried_;
   std::uint64_t next_session_id_;

@@ -133,6 +133,21 @@ TEST(SendQueue, WhoHoldsAReferenceKeepsTheBytes) {
   EXPECT_EQ(pool.bytes_in_use(), 0U);
 }
 
+TEST(SendQueue, KeepsNothingOfATakenChunkThatHadRoom) {
+  ChunkPool theirs(kChunkBytes, 0);
+  ChunkPool ours(kChunkBytes, 0);
+  Chunk* chunk = theirs.take(4 * Offer::kLeastBytes);
+  chunk->append(pattern(Offer::kLeastBytes));
+  const std::string_view bytes(chunk->data(), chunk->size);
+  SendQueue queue;
+  Offer offer;
+  const Offer::Scope offered = offer.make(chunk, theirs);
+  queue.append(ours, bytes, offer);
+  queue.consume(ours, bytes.size());
+  EXPECT_EQ(ours.bytes_in_use(), 0U);
+  queue.clear(ours);
+}
+
 TEST(SendQueue, TakesAWholeChunkInsteadOfItsBytes) {
   ChunkPool theirs(kChunkBytes, 0);
   ChunkPool ours(kChunkBytes, 0);

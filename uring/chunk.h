@@ -57,9 +57,11 @@ class ChunkPool {
     if (--chunk->references == 0) recycle(chunk);
   }
 
-  /// Takes over the one reference to a chunk of another pool.
+  /// Takes over the one reference to a chunk of another pool. It is full from now on: what it has room for was meant
+  /// for others' bytes, and who wrote on would keep all of it.
   void adopt(Chunk* chunk, ChunkPool& from) {
     from.bytes_in_use_ -= chunk->capacity;
+    chunk->capacity = chunk->size;
     bytes_in_use_ += chunk->capacity;
   }
 

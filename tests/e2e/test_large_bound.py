@@ -73,6 +73,17 @@ class Largest(TestCase):
         client.send(header_of(LARGEST + 1))
         self.assertEqual(client.read_until_closed(), b"-ERR Protocol error: invalid bulk length\r\n")
 
+    def test_nothing_is_held_that_nobody_wants(self):
+        proxy = self.proxy(shared_standalone().addresses, backend="standalone")
+        client = self.client(proxy, 30)
+        self.assertEqual(client.ask("SET", "unwanted", value_of(1, 1 * MB) * 100), "OK")
+        client.send(encode("CLIENT", "REPLY", "OFF") + encode("SET", "unwanted", value_of(2, 1 * MB), "GET") +
+                    encode("CLIENT", "REPLY", "ON"))
+        self.assertEqual(client.read_value(), "OK")
+        self.assertEqual(client.ask("STRLEN", "unwanted"), 1 * MB)
+        if not is_sanitized():
+            self.assertLess(proxy.peak_kb() / 1024, 64, "MB")
+
     def read_digest(self, client):
         """Of what a GET brings."""
         client.send(encode("GET", "largest"))

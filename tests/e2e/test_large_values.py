@@ -133,6 +133,29 @@ class Sizes(Reference):
                 self.assert_same(reply, reference.read_reply(), "cut at %d, reply %d" % (place, index))
 
 
+class SentBeforeRead(TestCase):
+    """Clients that send a whole pipeline before they read anything, as most libraries do."""
+
+    def check(self, requests, replies, protocol=2):
+        client = self.client(shared_proxy(), 20)
+        client.call("HELLO", protocol)
+        client.send(b"".join(encode(*request) for request in requests))
+        for expected in replies:
+            self.assertEqual(client.read_value(), expected)
+
+    def test_large_there_and_back(self):
+        old, new = value_of(1, 3 << 20) * 3, value_of(2, 3 << 20) * 3
+        self.client(shared_proxy()).call("SET", "{sbr}k", old)
+        for protocol in (2, 3):
+            requests = [("GET", "{sbr}k"), ("SET", "{sbr}k", new), ("GET", "{sbr}k"), ("SET", "{sbr}k", old)]
+            self.check(requests, [old, "OK", new, "OK"], protocol)
+
+    def test_many_small(self):
+        value = value_of(3, 10 * KB)
+        self.client(shared_proxy()).call("SET", "{sbr}s", value)
+        self.check([("GET", "{sbr}s")] * 3000 + [("SET", "{sbr}t", value)] * 3000, [value] * 3000 + ["OK"] * 3000)
+
+
 class Mixtures(Reference):
     """Random pipelines, sent in random pieces. SLUICE_LARGE_SEED chooses them, SLUICE_LARGE_ROUNDS their number."""
 

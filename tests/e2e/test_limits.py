@@ -369,6 +369,23 @@ class MaxClients(TestCase):
 
 class Log(TestCase):
 
+    def test_who_leaves_in_the_middle_of_a_large_reply_is_no_lost_node(self):
+        proxy = self.proxy(shared_cluster().addresses, workers=1)
+        client = self.client(proxy)
+        self.assertEqual(client.ask("SET", "log:large", b"x" * (20 * MB)), "OK")
+        for _ in range(3):
+            leaver = proxy.raw()
+            leaver.send(encode("GET", "log:large"))
+            self.read_some(leaver)
+            leaver.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+            leaver.close()
+        wait_until(lambda: b"\nclients:1\r" in client.ask("SLUICE", "INFO"), 10, "the clients to be gone")
+        self.assertNotIn("closes client", proxy.log())
+        self.assertEqual(client.ask("STRLEN", "log:large"), 20 * MB)
+
+    def read_some(self, client):
+        self.assertTrue(client.socket.recv(1000))
+
     def test_it_tells_why_a_client_was_closed(self):
         proxy = self.proxy(shared_cluster().addresses, workers=1, log_level="debug", limits_output_buffer="8mb",
                            pool_session_timeout="3s")

@@ -1,13 +1,34 @@
 """A script that does not end: whoever shares the node with it can still end it."""
+import re
 import time
 import unittest
 
+from cluster import slot_of
 from fixture import TestCase, shared_cluster, shared_standalone
 from raw import encode
 
 ENDLESS = "while true do end"
 # Nobody is served until a server has found that its script is slow; by default after five seconds.
 NOTICED_MS = 100
+
+
+class ScriptsOwnWords(TestCase):
+
+    def test_of_a_move_nobody_else_believes_them(self):
+        proxy = self.proxy(shared_cluster().addresses, workers=1)
+        caller, neighbour = self.client(proxy), self.client(proxy)
+        slot = slot_of("{forged}")
+        owner = shared_cluster().primary_of(slot)
+        other = next(node for node in shared_cluster().primaries() if node is not owner)
+        script = "redis.call('INCR', KEYS[1]) return redis.error_reply(ARGV[1])"
+        for runs, redirect in ((1, "MOVED"), (2, "ASK")):
+            before = int(re.search(rb"topology_changes:(\d+)", neighbour.call("SLUICE", "INFO"))[1])
+            caller.send(encode("EVAL", script, 1, "{forged}n", "%s %d %s" % (redirect, slot, other.address)))
+            self.assertIn(b"whether it has run is unknown", caller.read_reply(timeout=5))
+            self.assertLessEqual(int(neighbour.ask("GET", "{forged}n")), 3 * runs)
+            after = int(re.search(rb"topology_changes:(\d+)", neighbour.call("SLUICE", "INFO"))[1])
+            self.assertEqual(after, before)
+        self.assertEqual(neighbour.ask("DEL", "{forged}n"), 1)
 
 
 class Endless(TestCase):

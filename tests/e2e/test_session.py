@@ -35,6 +35,18 @@ class Session(TestCase):
         self.assertEqual(self.raw.call("CLIENT", "SETNAME", "with space"), self.direct().call("CLIENT", "SETNAME", "with space"))
         self.assertEqual(self.raw.ask("CLIENT", "GETNAME"), b"anna")
 
+    def test_what_skip_skips(self):
+        """Compared with a server, by which replies come."""
+        for between in (encode("RESET"), b"*0\r\n", b"\r\n", encode("PING", "skipped"), b""):
+            stream = encode("CLIENT", "REPLY", "SKIP") + between + encode("PING", "first") + encode("PING", "last")
+            replies = []
+            for client in (self.client(shared_proxy()), self.direct()):
+                client.send(stream)
+                replies.append([])
+                while not replies[-1] or replies[-1][-1] != b"last":
+                    replies[-1].append(client.read_value())
+            self.assertEqual(*replies)
+
     def test_info_is_about_the_client(self):
         self.raw.ask("CLIENT", "SETNAME", "carl")
         line = self.raw.ask("CLIENT", "INFO").decode()
