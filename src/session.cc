@@ -234,7 +234,7 @@ bool Session::relieve() {
 void Session::resume() {
   if (std::exchange(reconsiders_, false)) doubts_->reconsider();
   if (hold_ == Hold::kFinished || !stream_.is_open()) return;
-  if (upload_ != nullptr && (upload_->relays() || upload_->is_whole())) return;
+  if (upload_ != nullptr && (upload_->seeks_node() || upload_->relays() || upload_->is_whole())) return;
   hold_ = Hold::kNone;
   if (input_ != nullptr) {
     const uring::Offer::Scope offered = worker_.pool().offer().make(input_, worker_.client_room().chunks);
