@@ -162,14 +162,10 @@ KeyRanges locate_migrate(Arguments arguments) {
 /// XREAD and XREADGROUP: the keyword may be the name of a group or a consumer too, which servers step over when they
 /// route, though not when they answer COMMAND GETKEYS.
 KeyRanges locate_streams(Arguments arguments) {
-  static constexpr Option kOptions[] = {{"GROUP", 2}, {"COUNT", 1}, {"BLOCK", 1}};
-  const Position count = count_of(arguments);
-  Position at = 1;
-  while (at < count && !equals_in_any_case(argument_at(arguments, at), "STREAMS")) {
-    at += 1 + values_of(kOptions, argument_at(arguments, at));
-  }
-  if (at + 1 >= count) return {};
-  const auto keys = checked({at + 1, at + (count - at - 1) / 2}, arguments);  // as many IDs follow
+  const auto at = static_cast<Position>(find_stream_option(arguments, "STREAMS"));
+  const Position behind = count_of(arguments) - at - 1;
+  if (at == 0 || behind == 0) return {};
+  const auto keys = checked({at + 1, at + behind / 2}, arguments);  // as many IDs follow
   return keys ? KeyRanges{.ranges = {*keys}} : kContradiction;
 }
 
@@ -221,6 +217,17 @@ std::size_t search_first_key(const Command& command, Arguments arguments) {
     const Located keys = locate(command, spec, arguments);
     if (!keys) return 0;
     if (!keys->empty()) return static_cast<std::size_t>(keys->first);
+  }
+  return 0;
+}
+
+std::size_t find_stream_option(Arguments arguments, std::string_view name) {
+  static constexpr Option kOptions[] = {{"GROUP", 2}, {"COUNT", 1}, {"BLOCK", 1}};
+  for (Position at = 1; at < count_of(arguments);) {
+    const std::string_view option = argument_at(arguments, at);
+    if (equals_in_any_case(option, name)) return static_cast<std::size_t>(at);
+    if (equals_in_any_case(option, "STREAMS")) break;
+    at += 1 + values_of(kOptions, option);
   }
   return 0;
 }

@@ -23,6 +23,10 @@ namespace resp {
 /// (COMMAND GETKEYS answers "Invalid arguments specified for command"); `out` is then as it was.
 bool find_keys(const Command& command, std::span<const std::string_view> arguments, std::vector<std::size_t>& out);
 
+/// Index of the option `name` (upper case) of an XREAD or XREADGROUP, which is before STREAMS or that itself; 0 when it
+/// is not there. What follows an option may be any words, and counts as none.
+[[nodiscard]] std::size_t find_stream_option(std::span<const std::string_view> arguments, std::string_view name);
+
 /// find_first_key() for rows that do not tell it alone.
 [[nodiscard]] std::size_t search_first_key(const Command& command, std::span<const std::string_view> arguments);
 

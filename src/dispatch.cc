@@ -67,17 +67,6 @@ std::string wrong_arity(std::string_view name) {
 
 }  // namespace
 
-bool asks_to_block(const resp::Request& request) {
-  const std::vector<std::string_view>& arguments = request.arguments;
-  std::size_t i = 1;
-  while (i < arguments.size() && !equals_ignoring_case(arguments[i], "streams")) {
-    if (equals_ignoring_case(arguments[i], "block")) return true;
-    // What follows these may be any words: two names, a number.
-    i += equals_ignoring_case(arguments[i], "group") ? 3 : equals_ignoring_case(arguments[i], "count") ? 2 : 1;
-  }
-  return false;
-}
-
 std::string refusal(const Command& command, std::string_view shown_name) {
   std::string name(shown_name);
   std::ranges::transform(name, name.begin(), [](unsigned char c) { return static_cast<char>(std::toupper(c)); });
@@ -184,7 +173,8 @@ void Dispatch::meet_unknown(Session& session, const resp::Request& request) {
 }
 
 void Dispatch::forward(Session& session, const Command& command, const resp::Request& request) {
-  if (command.is(resp::kBlocking) && asks_to_block(request)) {
+  // Of those that share connections only XREAD and XREADGROUP can block.
+  if (command.is(resp::kBlocking) && resp::find_stream_option(request.arguments, "BLOCK") != 0) {
     return session.answer(refusal(command, command.name));
   }
   switch (command.request_policy) {

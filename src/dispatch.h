@@ -63,8 +63,6 @@ class Dispatch {
   std::string encoded_;                                                 // scratch of an inline request
 };
 
-/// True when an XREAD or XREADGROUP asks to block.
-[[nodiscard]] bool asks_to_block(const resp::Request& request);
 /// The answer to a command whose class is not built: which one, and that it comes later.
 [[nodiscard]] std::string refusal(const resp::Command& command, std::string_view shown_name);
 

@@ -37,8 +37,8 @@ class LargeUpload final : public pool::ReplySink, uring::RelayHandler {
   /// What still arrived while the client's socket was about to be read by the relay: returns what is not the relay's.
   [[nodiscard]] std::string_view take_early(std::string_view bytes);
   [[nodiscard]] bool relays() const { return relay_.running(); }
-  /// It takes nothing yet: it goes on by itself when a node is found.
-  [[nodiscard]] bool seeks_node() const { return state_ == State::kProbing || state_ == State::kWaiting; }
+  /// What the session has received is to be fed to it. Else it resumes the session by itself.
+  [[nodiscard]] bool takes_input() const { return state_ == State::kSending || state_ == State::kPassingOver; }
   /// All of the request has come.
   [[nodiscard]] bool is_whole() const { return state_ == State::kAnswering; }
   /// The next bytes are the client's to send.

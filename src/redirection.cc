@@ -139,8 +139,7 @@ bool Redirection::follow(PendingReply& pending, std::string_view error, bool ask
 }
 
 bool Redirection::park(PendingReply& pending) {
-  if (spent(pending) || pending.kind.fixed_node) return false;
-  if (lacks_protocol(pending)) return false;
+  if (spent(pending) || pending.kind.fixed_node || lacks_protocol(pending)) return false;
   if (parked_.size() >= limits::kMaxParked || parked_bytes_ >= limits::kMaxParkedBytes) return false;
   ++counters_.parked;
   ++parked_of_client_[pending.salt];

@@ -232,9 +232,8 @@ bool Session::relieve() {
 }
 
 void Session::resume() {
-  if (std::exchange(reconsiders_, false)) doubts_->reconsider();
   if (hold_ == Hold::kFinished || !stream_.is_open()) return;
-  if (upload_ != nullptr && (upload_->seeks_node() || upload_->relays() || upload_->is_whole())) return;
+  if (upload_ != nullptr && !upload_->takes_input()) return;
   hold_ = Hold::kNone;
   if (input_ != nullptr) {
     const uring::Offer::Scope offered = worker_.pool().offer().make(input_, worker_.client_room().chunks);
@@ -366,10 +365,8 @@ void Session::complete(PendingReply& pending, std::string_view reply) {
     held_bytes_ += kept.size();
     check_output();
   }
-  if (was_split && doubts_ != nullptr) [[unlikely]] {
-    reconsiders_ = true;
-    worker_.resume_later(*this);
-  }
+  if (was_split && doubts_ != nullptr) [[unlikely]]
+    worker_.reconsider_later(*this);
 }
 
 void Session::emit(const PendingReply& pending, std::string_view reply) {

@@ -89,8 +89,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   void end_upload();
   void hold(Hold reason) { hold_ = reason; }
   [[nodiscard]] Hold held() const { return hold_; }
-  /// What waited for the turn's end is looked at again; the hold's reason may be gone: dispatches what was kept. Called
-  /// by the worker, outside of any handler of this session.
+  /// The hold's reason may be gone: dispatches what was kept. Called by the worker, outside of any handler of this
+  /// session.
   void resume();
 
   /// Bytes of replies not sent yet, in the queue or held back until their turn.
@@ -162,6 +162,8 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
 
   // --- For the worker ---
   void flush();
+  /// A split request of the line is done, and with it some that its doubts were thought to be followed by.
+  void reconsider() { doubts_->reconsider(); }
   void note_active();
   /// Its input waits for its output (see limits::kStuckMs). False: it does not any more.
   [[nodiscard]] bool relieve();
@@ -172,8 +174,9 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   [[nodiscard]] bool gathers(std::uint32_t now_us) const;
   Session* next = nullptr;  ///< the worker's list of all sessions
   Session* previous = nullptr;
-  bool dirty = false;     ///< stands in the worker's list of sessions to flush
-  bool resuming = false;  ///< stands in the worker's list of sessions to resume
+  bool dirty = false;          ///< stands in the worker's list of sessions to flush
+  bool resuming = false;       ///< stands in the worker's list of sessions to resume
+  bool reconsidering = false;  ///< stands in the worker's list of sessions to reconsider
 
   // pool::ReplySink
   void on_reply(pool::PendingReply& pending, std::string_view reply) override;
@@ -238,8 +241,7 @@ class Session final : uring::StreamHandler, public pool::ReplySink {
   std::uint32_t input_used_ = 0;   ///< of these, dispatched
   std::uint32_t refused_ms_ = 0;   ///< when MULTI was
   pool::OwnerLine line_;
-  bool has_parked_ = false;   ///< a request of the line, which may be under way again
-  bool reconsiders_ = false;  ///< its doubts, at the end of the turn: each time is a walk along all of them
+  bool has_parked_ = false;  ///< a request of the line, which may be under way again
   std::uint32_t writes_ = 0;
   std::size_t held_bytes_ = 0;      ///< of replies that wait for earlier ones
   std::uint32_t several_keys_ = 0;  ///< requests in the line with several keys of one slot

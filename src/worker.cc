@@ -132,6 +132,11 @@ std::uint64_t Worker::set_clock() {
 }
 
 void Worker::finish_turn() {
+  for (std::size_t i = 0; i < reconsidering_.size(); ++i) {
+    reconsidering_[i]->reconsidering = false;
+    reconsidering_[i]->reconsider();
+  }
+  reconsidering_.clear();
   for (std::size_t i = 0; i < resuming_.size(); ++i) {
     resuming_[i]->resuming = false;
     resuming_[i]->resume();
@@ -312,6 +317,7 @@ void Worker::move(Session& session, Worker& there) {
 void Worker::remove(Session& session) {
   // A session may stand in the lists of the next turn when its last completion came while it was being flushed.
   std::erase(dirty_, &session);
+  std::erase(reconsidering_, &session);
   std::erase(resuming_, &session);
   std::erase(learners_, &session);
   std::erase(closing_, &session);
@@ -328,6 +334,10 @@ void Worker::remove(Session& session) {
 
 void Worker::resume_later(Session& session) {
   if (!std::exchange(session.resuming, true)) resuming_.push_back(&session);
+}
+
+void Worker::reconsider_later(Session& session) {
+  if (!std::exchange(session.reconsidering, true)) reconsidering_.push_back(&session);
 }
 
 void Worker::resume_held(Hold reason) {

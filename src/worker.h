@@ -127,6 +127,8 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   /// The worker's clock in microseconds modulo 2^32.
   [[nodiscard]] std::uint32_t now_us() const { return now_us_; }
   void resume_later(Session& session);
+  /// Session::reconsider() at the end of the turn, once: it is a walk along all that is in doubt.
+  void reconsider_later(Session& session);
   void resume_when_learned(Session& session) { learners_.push_back(&session); }
   /// One held with Hold::kTopology is resumed at the next tick, at the latest. Returns since when it waits: all that it
   /// has sent meanwhile waits no longer than the first.
@@ -225,6 +227,7 @@ class Worker final : uring::TimerHandler, pool::PoolHandler, TopologyListener, L
   std::vector<Session*> closed_;
   std::vector<Session*> draining_;
   std::vector<Session*> stuck_;
+  std::vector<Session*> reconsidering_;
   std::vector<LargeUpload*> uploads_;
   std::vector<std::unique_ptr<LargeUpload>> buried_;
   std::uint64_t next_session_id_;

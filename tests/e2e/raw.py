@@ -1,5 +1,6 @@
 """A RESP client of bytes: sends what it is told to, reads exactly one reply at a time, keeps what it was on the wire."""
 import socket
+import struct
 import time
 
 
@@ -124,6 +125,11 @@ class RawClient:
 
     def close(self):
         self.socket.close()
+
+    def reset(self):
+        """Ends the connection at once, whatever is under way: with a RST."""
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
 
     def send(self, data):
         self.socket.sendall(data)

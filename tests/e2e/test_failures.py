@@ -147,6 +147,27 @@ class Dead(TestCase):
         self.check_it_is_back()
 
 
+    def test_a_large_request_behind_what_is_given_up(self):
+        """It begins in the turn in which the request before it fails, and with that the one that waited for that."""
+        proxy = self.proxy(cluster.addresses, command_timeout="%ds" % TIMEOUT_S, workers=1)
+        raw, other = self.client(proxy), self.client(proxy)
+        for client in (raw, other):
+            self.assertEqual(client.ask("GET", self.dead_key), b"value")
+        other_dead_key = key_of(self.victim, "other")
+        self.victim.pause()
+        self.addCleanup(self.victim.resume)
+        loading = "LOADING Redis is loading the dataset in memory"
+        large = encode("SET", self.live_key, b"x" * 1_000_000)
+        raw.send(encode("EVAL", "return redis.error_reply(ARGV[1])", 1, self.live_key, loading) +
+                 encode("MSET", self.dead_key, 1, other_dead_key, 2) + large[:2000])
+        self.assertEqual(raw.read_value(timeout=10), ReplyError(loading))
+        self.assert_clear_error(raw.read_reply(timeout=10))
+        self.assertEqual(other.ask("GET", self.live_key), b"value")
+        raw.send(large[2000:])
+        self.assertEqual(raw.read_value(timeout=10), "OK")
+        self.assertEqual(other.ask("STRLEN", self.live_key), 1_000_000)
+
+
 class News(TestCase):
 
     def test_the_log_tells_of_a_node_that_hangs_and_of_its_return(self):

@@ -2,8 +2,6 @@
 import itertools
 import random
 import re
-import socket
-import struct
 import threading
 import time
 import unittest
@@ -250,8 +248,7 @@ class Unwanted(TestCase):
         for number in range(4):
             client = self.proxy_.raw()
             client.send(encode("GET", self.key(number)))
-            client.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            client.close()
+            client.reset()
             self.check(before)
         time.sleep(0.5)
         self.check(before)
@@ -376,15 +373,11 @@ class Log(TestCase):
         for _ in range(3):
             leaver = proxy.raw()
             leaver.send(encode("GET", "log:large"))
-            self.read_some(leaver)
-            leaver.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            leaver.close()
+            self.assertTrue(leaver.socket.recv(1000))
+            leaver.reset()
         wait_until(lambda: b"\nclients:1\r" in client.ask("SLUICE", "INFO"), 10, "the clients to be gone")
         self.assertNotIn("closes client", proxy.log())
         self.assertEqual(client.ask("STRLEN", "log:large"), 20 * MB)
-
-    def read_some(self, client):
-        self.assertTrue(client.socket.recv(1000))
 
     def test_it_tells_why_a_client_was_closed(self):
         proxy = self.proxy(shared_cluster().addresses, workers=1, log_level="debug", limits_output_buffer="8mb",
